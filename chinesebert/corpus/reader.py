@@ -1,0 +1,107 @@
+"""Reads prepared corpora: memory-mapped Arrow shards as flat arrays of tokens."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chinesebert.corpus.format import SCHEMA, TOKENIZER_DIRECTORY, Manifest
+from chinesebert.errors import InputError
+from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+
+
+@dataclass(frozen=True)
+class Block:
+    """One record batch of a shard: its documents as one run of tokens. The arrays are views of the mapped file.
+
+    Attributes:
+        input_ids: uint16 ``[tokens]``.
+        pinyin_and_starts: uint16 ``[tokens]``, see ``chinesebert.corpus.format``.
+        document_starts: int32 ``[documents + 1]``: where each document begins, and the end of the last.
+    """
+
+    input_ids: NDArray[np.uint16]
+    pinyin_and_starts: NDArray[np.uint16]
+    document_starts: NDArray[np.int32]
+
+
+class PreparedCorpus:
+    """A prepared corpus on disk.
+
+    Raises:
+        InputError: the directory is raw text or something else, a shard is missing, cut short or damaged.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self.manifest = Manifest.load(self.directory)
+        self.blocks = [block for shard in self.manifest.shards for block in self._blocks(shard.file, shard.bytes)]
+        tokens = sum(len(block.input_ids) for block in self.blocks)
+        if tokens != self.manifest.tokens:
+            raise InputError(f"{self.directory}: the shards hold {tokens} tokens, the manifest says {self.manifest.tokens}; "
+                             "prepare the text again")  # fmt: skip
+
+    def load_tokenizer(self) -> ChineseBertTokenizer:
+        """The tokenizer that made this corpus.
+
+        Raises:
+            InputError: the tokenizer in the corpus is not the one that the manifest names.
+        """
+        path = self.directory / TOKENIZER_DIRECTORY
+        if not (path / "tokenizer.json").is_file():
+            raise InputError(f"{path}: the tokenizer of the corpus is missing; prepare the text again")
+        tokenizer = ChineseBertTokenizer.from_pretrained(path)
+        if tokenizer.fingerprint != self.manifest.tokenizer_fingerprint:
+            raise InputError(f"{path}: is not the tokenizer that prepared this corpus; restore it or prepare the text again")
+        return tokenizer
+
+    def _blocks(self, file: str, size: int) -> list[Block]:
+        path = self.directory / file
+        if not path.is_file():
+            raise InputError(f"{path}: this shard of the corpus is missing; copy it again or prepare the text again")
+        if path.stat().st_size != size:
+            raise InputError(f"{path}: has {path.stat().st_size:,} bytes, the manifest says {size:,}; copy the shard again")
+        try:
+            batches = pa.ipc.open_stream(pa.memory_map(str(path))).read_all().to_batches()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{path}: is damaged ({error}); copy the shard again") from error
+        return [_block(batch, path) for batch in batches]
+
+
+def _block(batch: pa.RecordBatch, path: Path) -> Block:
+    if not batch.schema.equals(SCHEMA):
+        raise InputError(f"{path}: has columns {batch.schema.names}, not {SCHEMA.names}; prepare the text again")
+    input_ids, annotations = batch.columns
+    return Block(
+        input_ids.values.to_numpy(zero_copy_only=True),
+        annotations.values.to_numpy(zero_copy_only=True),
+        input_ids.offsets.to_numpy(zero_copy_only=True),
+    )
+
+
+def open_corpora(directories: Sequence[str | os.PathLike[str]]) -> list[PreparedCorpus]:
+    """Opens several corpora that are to be used together.
+
+    Raises:
+        InputError: one of them cannot be opened, or they were made with different tokenizers.
+    """
+    corpora = [PreparedCorpus(directory) for directory in directories]
+    for corpus in corpora[1:]:
+        check_same_tokenizer(corpora[0], corpus)
+    return corpora
+
+
+def check_same_tokenizer(first: PreparedCorpus, second: PreparedCorpus) -> None:
+    """Raises ``InputError`` where two corpora were made with different vocabularies or readings."""
+    one, two = first.manifest, second.manifest
+    if one.tokenizer_fingerprint == two.tokenizer_fingerprint:
+        return
+    what = "vocabulary" if one.vocabulary_sha256 != two.vocabulary_sha256 else "readings or normalisation"
+    raise InputError(
+        f"{second.directory}: was prepared with another {what} than {first.directory} ({two.vocabulary_size} tokens and "
+        f"{two.readings} against {one.vocabulary_size} tokens and {one.readings}); prepare both with the same --tokenizer"
+    )

@@ -1,0 +1,165 @@
+"""The settings of a pretraining run: a YAML recipe, overridden by flags."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+from chinesebert.errors import InputError
+
+
+@dataclass
+class PretrainingArguments(TrainingArguments):
+    """Everything that decides a run. All flags of transformers' ``TrainingArguments`` work; these come on top."""
+
+    train_data: list[str] = field(default_factory=list, metadata={"help": "Prepared corpora to train on, one or more."})
+    eval_data: list[str] = field(default_factory=list, metadata={"help": "Prepared corpora of held-out text."})
+    glyphs: str | None = field(
+        default=None, metadata={"help": "Glyph images of the vocabulary, from `python -m data_prep glyphs`."}
+    )
+    model: str | None = field(default=None, metadata={"help": "JSON file with the sizes of the model."})
+    resume: str = field(
+        default="auto",
+        metadata={"help": "auto: go on from the newest checkpoint in output_dir, or start; never: start; or a checkpoint."},
+    )
+
+    max_length: int = field(default=512, metadata={"help": "Tokens in a row."})
+    global_batch_size: int = field(
+        default=256, metadata={"help": "Rows in an optimizer step over all ranks. Accumulation follows from it."}
+    )
+    single_sentence_probability: float = field(
+        default=0.1, metadata={"help": "Share of the rows whose sentences stand alone instead of packed."}
+    )
+    isolate_documents: bool = field(
+        default=True, metadata={"help": "Hide the documents of a packed row from one another."}
+    )
+    masking_probability: float = field(default=0.15, metadata={"help": "Share of the tokens that is predicted."})
+    whole_word_probability: float = field(
+        default=0.9, metadata={"help": "Share of the rows masked word by word; the rest character by character."}
+    )
+    eval_max_rows: int = field(default=1024, metadata={"help": "Rows of held-out text that an evaluation reads at most."})
+
+    # Other defaults than transformers' own.
+    output_dir: str | None = field(default=None, metadata={"help": "Where checkpoints, logs and the model go."})
+    max_steps: int = field(default=-1, metadata={"help": "Optimizer steps of the run."})
+    report_to: str | list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "Logging back-ends."})
+    optim: str = field(default="adamw_torch", metadata={"help": "Optimizer, as transformers names them."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Not used: samples hold model inputs only."})
+    ignore_data_skip: bool = field(default=True, metadata={"help": "Not used: seeking in the data costs nothing."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Show a loss that is not finite as it is."})
+
+    def __post_init__(self) -> None:
+        # Said outright: left to find out for itself, accelerate takes CPU ranks under DeepSpeed for a single process.
+        self.use_cpu = self.use_cpu or not torch.cuda.is_available()
+        self.gradient_accumulation_steps = accumulation_steps(
+            self.global_batch_size, self.per_device_train_batch_size, int(os.environ.get("WORLD_SIZE", "1"))
+        )
+        super().__post_init__()
+
+
+# Flags that follow from others here; setting them would silently change what a recipe means.
+_DERIVED = {
+    "gradient_accumulation_steps": "it follows from global_batch_size, per_device_train_batch_size and the number of ranks",
+    "num_train_epochs": "the length of a run is max_steps",
+    "remove_unused_columns": "samples hold model inputs only",
+    "ignore_data_skip": "seeking in the data costs nothing",
+    "resume_from_checkpoint": "use resume",
+}
+
+
+def accumulation_steps(global_batch_size: int, micro_batch_size: int, ranks: int) -> int:
+    """How many micro-batches each rank accumulates for one optimizer step.
+
+    Raises:
+        InputError: the global batch cannot be divided that way; the message names what could.
+    """
+    steps, rest = divmod(global_batch_size, micro_batch_size * ranks)
+    if rest or not steps:
+        fitting = [size for size in range(1, global_batch_size // ranks + 1) if global_batch_size % (size * ranks) == 0]
+        hint = f"with {ranks} ranks the micro-batch can be {', '.join(map(str, fitting))}" if fitting else (
+            f"{global_batch_size} rows cannot be shared by {ranks} ranks; use another number of ranks")  # fmt: skip
+        raise InputError(
+            f"global_batch_size {global_batch_size} is not a multiple of per_device_train_batch_size {micro_batch_size} x "
+            f"{ranks} ranks: {hint}"
+        )
+    return steps
+
+
+def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
+    """Reads ``--config FILE`` and the flags that override it.
+
+    Raises:
+        InputError: the recipe cannot be read; a key or flag is unknown (the nearest name is suggested) or derived; or
+            something that every run needs is missing.
+    """
+    parser = HfArgumentParser(PretrainingArguments, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE", help="YAML recipe; flags override it")
+    names = {item.name for item in dataclasses.fields(PretrainingArguments) if item.init}
+    recipe, _ = parser.parse_known_args([arg for arg in argv if arg not in ("-h", "--help")])
+    settings = _read_recipe(recipe.config, names) if recipe.config else {}
+    parser.set_defaults(**settings)
+
+    # The launcher appends --local_rank; transformers takes the rank from the environment.
+    flags = [arg for arg in argv if not arg.startswith("--local_rank")]
+    given = {arg[2:].split("=")[0].replace("-", "_") for arg in flags if arg.startswith("--")}
+    _refuse_unknown(given, names | {"config", "help"} | {f"no_{name}" for name in names}, "flag --", "the command line")
+    _refuse_derived(given, "the command line")
+    args: PretrainingArguments = parser.parse_args_into_dataclasses(flags, look_for_args_file=False)[0]
+    _check(args)
+    return args
+
+
+def _read_recipe(path: str, names: Iterable[str]) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not a YAML recipe ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: is not a YAML recipe (it must be a list of `name: value` lines)")
+    _refuse_unknown(map(str, settings), names, "key ", path)
+    _refuse_derived(map(str, settings), path)
+    return settings
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str, where: str) -> None:
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; see --help for all of them"
+            raise InputError(f"{where}: unknown {kind}{name}{hint}")
+
+
+def _refuse_derived(given: Iterable[str], where: str) -> None:
+    for name in given:
+        if name in _DERIVED:
+            raise InputError(f"{where}: {name} cannot be set: {_DERIVED[name]}")
+
+
+def _check(args: PretrainingArguments) -> None:
+    needed = {
+        "train_data": "--train_data DIR: a corpus made by `python -m data_prep corpus`",
+        "output_dir": "--output_dir DIR: where checkpoints and the model go",
+        "glyphs": "--glyphs DIR: images made by `python -m data_prep glyphs`",
+        "model": "--model FILE: the sizes of the model, e.g. configs/model/base.json",
+        "deepspeed": "--deepspeed FILE: e.g. configs/deepspeed/zero1.json",
+    }
+    for name, what in needed.items():
+        if not getattr(args, name):
+            raise InputError(f"{name} is not set. Give {what}, or set it in the recipe")
+    if args.max_steps < 1:
+        raise InputError("max_steps is not set. Give --max_steps N: the length of the run in optimizer steps")
+    if args.eval_strategy != "no" and not args.eval_data:
+        raise InputError("eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no")
+    for name in ("single_sentence_probability", "masking_probability", "whole_word_probability"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")

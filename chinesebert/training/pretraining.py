@@ -1,0 +1,151 @@
+"""Builds what a pretraining run needs from its settings: data, model, trainer."""
+
+import json
+from pathlib import Path
+
+from chinesebert.configuration_chinesebert import ChineseBertConfig
+from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
+from chinesebert.corpus.packing import RowDresser, RowPlan
+from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer, open_corpora
+from chinesebert.errors import InputError
+from chinesebert.glyph import Glyphs
+from chinesebert.masking import Masking
+from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
+from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+from chinesebert.training.arguments import PretrainingArguments
+from chinesebert.training.checkpoints import find_checkpoint
+from chinesebert.training.trainer import PretrainingTrainer
+from chinesebert.vocabulary import vocabulary_sha256
+
+
+def pretrain(args: PretrainingArguments) -> None:
+    """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
+    corpora = open_corpora(args.train_data)
+    held_out = open_corpora(args.eval_data) if args.eval_data else []
+    for corpus in held_out:
+        check_same_tokenizer(corpora[0], corpus)
+    tokenizer = corpora[0].load_tokenizer()
+    # Both settle what this run goes on from before anything large is built.
+    checkpoint = find_checkpoint(args)
+    glyphs = load_glyphs(args.glyphs or "", tokenizer)
+
+    trainer = PretrainingTrainer(
+        model=build_model(args, tokenizer, glyphs),
+        args=args,
+        train_dataset=build_training_rows(args, corpora, tokenizer),
+        eval_dataset=build_held_out_rows(args, held_out, tokenizer) if held_out else None,
+        processing_class=tokenizer,
+    )
+    if trainer.is_world_process_zero():
+        _describe(args, corpora, trainer)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_final_model()
+
+
+def load_glyphs(directory: str, tokenizer: ChineseBertTokenizer) -> Glyphs:
+    """The glyph images; raises ``InputError`` where they were made for another vocabulary."""
+    glyphs = Glyphs.load(directory)
+    wanted = vocabulary_sha256(tokenizer.tokens())
+    if glyphs.metadata["vocab_sha256"] != wanted:
+        raise InputError(
+            f"{directory}: these glyphs were made for another vocabulary than the corpus; make them again: "
+            f"python -m data_prep glyphs --vocab CORPUS/tokenizer/vocab.txt --output DIR"
+        )
+    return glyphs
+
+
+def build_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, glyphs: Glyphs) -> ChineseBertForMaskedLM:
+    """A new model of the sizes in ``args.model``, with the images and syllables of its characters.
+
+    Raises:
+        InputError: the file cannot be read, holds unknown sizes, or the rows are longer than the model's positions.
+    """
+    path = Path(args.model or "")
+    try:
+        sizes = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read the sizes of the model ({error})") from error
+    known = ChineseBertConfig().to_dict()
+    unknown = [name for name in sizes if name not in known]
+    if unknown:
+        raise InputError(f"{path}: unknown sizes {', '.join(unknown)}; known are those of ChineseBertConfig")
+    config = ChineseBertConfig(
+        **sizes | {"vocab_size": len(tokenizer.tokens()), "num_syllables": len(tokenizer.readings.syllables)}
+    )
+    if args.max_length > config.max_position_embeddings:
+        raise InputError(f"max_length {args.max_length} is more than the {config.max_position_embeddings} positions of {path}")
+    model = ChineseBertForMaskedLM(config)
+    model.set_character_tables(tokenizer, glyphs)
+    return model
+
+
+def build_training_rows(
+    args: PretrainingArguments, corpora: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
+) -> MaskedRows:
+    """The endless, masked samples of a run."""
+    return MaskedRows(
+        RowPlan(corpora, args.max_length),
+        build_dresser(args, tokenizer),
+        build_masking(args, tokenizer),
+        args.single_sentence_probability,
+        args.seed,
+    )
+
+
+def build_held_out_rows(
+    args: PretrainingArguments, corpora: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
+) -> HeldOutRows:
+    """The rows of held-out text, masked the same way at every evaluation and in every run (their seed is fixed)."""
+    return HeldOutRows(
+        RowPlan(corpora, args.max_length),
+        build_dresser(args, tokenizer),
+        build_masking(args, tokenizer),
+        args.single_sentence_probability,
+        seed=0,
+    )
+
+
+def build_dresser(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> RowDresser:
+    """What puts [CLS] and [SEP] around the text of a row."""
+    return RowDresser(
+        args.max_length,
+        tokenizer.cls_token_id,
+        tokenizer.sep_token_id,
+        tokenizer.pad_token_id,
+        args.isolate_documents,
+    )
+
+
+def build_masking(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> Masking:
+    """What masks the rows."""
+    return Masking(
+        tokenizer.mask_token_id,
+        tokenizer.ordinary_token_ids(),
+        tokenizer.default_pinyin_ids(),
+        args.masking_probability,
+        args.whole_word_probability,
+    )
+
+
+def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer: PretrainingTrainer) -> None:
+    """Prints what is about to run, so that a wrong setting is seen before it has cost anything."""
+    tokens = sum(corpus.manifest.tokens for corpus in corpora)
+    rows = len(trainer.train_dataset)
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    entropy = unigram_entropy(corpora)
+    print(
+        f"model    {parameters / 1e6:.1f}M parameters trained, {args.model}\n"
+        f"data     {tokens:,} tokens, {rows:,} rows of {args.max_length}; {corpora[0].manifest.readings}\n"
+        f"batch    {args.global_batch_size} rows = {args.world_size} ranks x {args.per_device_train_batch_size} rows x "
+        f"{args.gradient_accumulation_steps} accumulated\n"
+        f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, to {args.output_dir}\n"
+        f"unigram entropy {entropy:.3f} nats: what a model scores that knows how often tokens occur and ignores the context",
+        flush=True,
+    )
+
+
+def unigram_entropy(corpora: list[PreparedCorpus]) -> float:
+    """The entropy, in nats, of the tokens of several corpora together."""
+    return sum(corpus.manifest.unigram_entropy() * corpus.manifest.tokens for corpus in corpora) / sum(
+        corpus.manifest.tokens for corpus in corpora
+    )

@@ -1,0 +1,47 @@
+"""``python -m data_prep COMMAND …``: one command a module; each has ``add_arguments(parser)`` and ``run(args)``."""
+
+import argparse
+import importlib
+import sys
+
+from chinesebert.errors import InputError
+
+# Command -> what it does. The module of the same name is imported only when it is asked for: they are heavy.
+COMMANDS = {
+    "vocab": "build a BERT-layout WordPiece vocabulary from text",
+    "fonts": "subset the open fonts from their distribution packages into fonts/",
+    "glyphs": "render a vocabulary in three fonts to glyph images",
+    "corpus": "prepare text files into the corpus that pretraining reads",
+}
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of ``command``; without one, the parser that lists all commands."""
+    parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text in COMMANDS.items():
+        subparser = commands.add_parser(name, help=help_text, description=help_text)
+        if name == command:
+            module = importlib.import_module(f"data_prep.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status (2 for bad input, 130 when interrupted)."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser(argv[0] if argv else None).parse_args(argv)
+    try:
+        args.run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written under the final name", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""``python -m data_prep vocab``: a BERT-layout WordPiece vocabulary from text.
+
+Ids 0 to 103 are those of bert-base-chinese ([PAD] 0, [UNK] 100, [CLS] 101, [SEP] 102, [MASK] 103). After them come
+printable ASCII, all of GB2312 (its symbols, then its 6,763 hanzi), further characters by how often the text has them, and
+WordPiece pieces of Latin words and numbers, trained on the text, up to the wanted size.
+"""
+
+import argparse
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from chinesebert.atomic import atomic_file
+from chinesebert.corpus.format import file_sha256
+from chinesebert.corpus.readers import BadRecords, find_inputs, read_documents
+from chinesebert.errors import InputError
+from chinesebert.vocabulary import CONTINUATION, HAN, SPECIAL_TOKEN_IDS, SPECIAL_TOKENS, vocabulary_sha256
+
+# 176 * 128: a multiple of 128 keeps the output matrix aligned for tensor cores.
+DEFAULT_SIZE = 22_528
+# A character outside GB2312 gets a row of its own when it is seen so often. Rarer ones would hardly be learned, and every
+# row they take is one Latin piece less.
+DEFAULT_MIN_COUNT = 5
+
+_FIRST_FREE_ID = SPECIAL_TOKEN_IDS["[MASK]"] + 1
+_HAN_CHARACTER = re.compile(f"[{HAN}]")
+_LATIN_WORD = re.compile(r"[a-z0-9]+")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``data_prep vocab``."""
+    parser.add_argument("--input", nargs="+", required=True, metavar="FILE", help="text to count: .txt[.gz], .jsonl[.gz]")
+    parser.add_argument("--output", required=True, metavar="vocab.txt", help="the vocabulary to write")
+    parser.add_argument("--size", type=int, default=DEFAULT_SIZE, help="number of entries (default: %(default)s)")
+    parser.add_argument("--min_count", type=int, default=DEFAULT_MIN_COUNT, metavar="N",
+                        help="a character outside ASCII and GB2312 must occur N times (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--text_field", default="text", help="field of JSON lines that holds the text")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad line instead of skipping it")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Builds the vocabulary and a ``.json`` beside it that says how it was made."""
+    files = find_inputs(args.input)
+    bad = BadRecords(args.strict)
+    characters, words = count_text(files, bad, args.text_field)
+    if not characters:
+        raise InputError(f"{', '.join(map(str, files))}: there is no text to count")
+    tokens = build_vocabulary(characters, words, args.size, args.min_count)
+    with atomic_file(args.output) as unfinished:
+        unfinished.write_bytes(("\n".join(tokens) + "\n").encode())
+    with atomic_file(Path(args.output).with_suffix(".json")) as unfinished:
+        unfinished.write_text(json.dumps(_provenance(args, files, tokens), ensure_ascii=False, indent=1) + "\n")
+    _report(args.output, tokens, characters, bad)
+
+
+def count_text(files: Iterable[Path], bad: BadRecords, text_field: str) -> tuple[Counter[str], Counter[str]]:
+    """How often each character, and each Latin word or number, occurs after BERT's normalisation."""
+    from tokenizers.normalizers import BertNormalizer
+    from tqdm import tqdm
+
+    normalizer = BertNormalizer(lowercase=True, handle_chinese_chars=True)
+    characters: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    for file in tqdm(list(files), desc="counting", unit="file", disable=None):
+        for document in read_documents(file, bad, text_field):
+            text = normalizer.normalize_str("\n".join(document.paragraphs))
+            characters.update(text)
+            words.update(_LATIN_WORD.findall(text))
+    return characters, words
+
+
+def build_vocabulary(characters: Counter[str], words: Counter[str], size: int, min_count: int) -> list[str]:
+    """The tokens in the order of their ids.
+
+    Raises:
+        InputError: ``size`` leaves no room for the characters that every vocabulary holds.
+    """
+    tokens = [f"[unused{number}]" for number in range(_FIRST_FREE_ID)]
+    for token, number in SPECIAL_TOKEN_IDS.items():
+        tokens[number] = token
+    single = dict.fromkeys([*_ascii(), *_gb2312(symbols=True), *_gb2312(symbols=False)])
+    frequent = [c for c, n in characters.most_common() if n >= min_count and c not in single and not c.isspace()]
+    single.update(dict.fromkeys(sorted(frequent, key=lambda c: (-characters[c], c))))
+    tokens += single
+    if len(tokens) > size:
+        raise InputError(f"--size {size} is too small: the characters alone need {len(tokens)}; raise --size or --min_count")
+    pieces = _latin_pieces(words, size - len(tokens), known=set(tokens))
+    return tokens + pieces
+
+
+def _ascii() -> Iterator[str]:
+    """Printable ASCII; no capitals, since the normaliser turns them into small letters."""
+    return (chr(code) for code in range(33, 127) if not chr(code).isupper())
+
+
+def _gb2312(symbols: bool) -> Iterator[str]:
+    """GB2312 in its own order: rows 1-9 hold symbols, rows 16-87 hanzi. Normalised as text is, so each can occur."""
+    from tokenizers.normalizers import BertNormalizer
+
+    normalizer = BertNormalizer(lowercase=True, handle_chinese_chars=False)
+    for row in range(1, 10) if symbols else range(16, 88):
+        for cell in range(1, 95):
+            character = bytes([0xA0 + row, 0xA0 + cell]).decode("gb2312", errors="ignore")
+            normalized = normalizer.normalize_str(character).strip()
+            if len(normalized) == 1:
+                yield normalized
+
+
+def _latin_pieces(words: Counter[str], wanted: int, known: set[str]) -> list[str]:
+    """``wanted`` WordPiece pieces that are not ``known``, most useful first as the trainer orders them."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from tokenizers.trainers import WordPieceTrainer
+
+    tokenizer = Tokenizer(WordPiece(unk_token=SPECIAL_TOKENS[1]))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    letters = sorted(set("".join(words)))
+    trainer = WordPieceTrainer(
+        vocab_size=wanted + len(known),
+        min_frequency=2,
+        # Pieces of equal frequency are taken by id. Left alone, the trainer numbers ##a, ##b … as it happens to meet
+        # them, in another order on every run; named here, they are numbered the same each time.
+        special_tokens=[CONTINUATION + letter for letter in letters],
+        continuing_subword_prefix=CONTINUATION,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((" ".join([word] * count) for word, count in words.items()), trainer)
+    trained = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return [piece for piece, _ in trained if piece not in known][:wanted]
+
+
+def _provenance(args: argparse.Namespace, files: list[Path], tokens: list[str]) -> dict[str, object]:
+    import tokenizers
+
+    names = [file.name for file in files]  # not the paths: where somebody keeps the text says nothing about the result
+    flags = ["--input", *names, "--output", Path(args.output).name, "--size", args.size, "--min_count", args.min_count]
+    return {
+        "command": "python -m data_prep vocab " + shlex.join(map(str, flags)),
+        "inputs": {file.name: file_sha256(file) for file in files},
+        "entries": len(tokens),
+        "sha256": vocabulary_sha256(tokens),
+        "tokenizers": tokenizers.__version__,
+    }
+
+
+def _report(output: str, tokens: list[str], characters: Counter[str], bad: BadRecords) -> None:
+    known = set(tokens)
+    printed = sum(count for character, count in characters.items() if not character.isspace())
+    covered = sum(count for character, count in characters.items() if character in known)
+    han = sum(bool(_HAN_CHARACTER.fullmatch(token)) for token in tokens)
+    print(f"{output}: {len(tokens):,} entries, {han:,} of them Han characters; "
+          f"{covered / printed:.4%} of {printed:,} characters of the text are covered")  # fmt: skip
+    bad.report()
