@@ -23,8 +23,9 @@ def _create_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot create the folder {path.parent} ({error.strerror}); "
-                         "choose an output you can write to") from error
+        raise InputError(
+            f"{path}: cannot create the folder {path.parent} ({error.strerror}); choose an output you can write to"
+        ) from error
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: the folder {path.parent} is not writable; choose another output")
 
@@ -75,7 +76,7 @@ def atomic_directory(path: str | os.PathLike[str], overwrite: bool = False) -> I
 
 
 def _replace_directory(new: Path, final: Path) -> None:
-    """Renames ``new`` to ``final``; an old ``final`` is moved away first, since folders cannot be replaced in one step."""
+    """Renames ``new`` to ``final``; an old ``final`` is moved away first: folders cannot be replaced in one step."""
     old = None
     if final.exists():
         old = _unfinished_path(final)

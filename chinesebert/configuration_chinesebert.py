@@ -16,7 +16,7 @@ class ChineseBertConfig(BertConfig):
         pinyin_vocab_size: symbols that spell a syllable (released: 32).
         pinyin_length: letters and tone of a syllable, padded (released: 8).
         pinyin_embedding_dim: size of a letter's vector (released: 128).
-        num_glyph_fonts, glyph_size: a token's images are ``[num_glyph_fonts, glyph_size, glyph_size]`` (released: 3, 24).
+        num_glyph_fonts, glyph_size: a token's images are ``[fonts, size, size]`` pixels (released: 3, 24).
         glyph_trainable: False holds the images as frozen uint8, scaled to [0, 1] when used; True holds float rows that
             are trained and used as they are, like the released checkpoints.
     """

@@ -1,8 +1,8 @@
 """Dynamic masking: whole words or single characters, with the pinyin masked in the same place.
 
 Of the tokens of a sample 15 % are chosen, whole words of the text at a time with probability 0.9, single tokens
-otherwise (paper, section 4.1). Of the chosen 80 % become [MASK] without pinyin, 10 % a random token with *its own* pinyin
-(with the old one, the answer could be read off), 10 % stay (the proportions of BERT; the paper does not give others).
+otherwise (paper, section 4.1). Of the chosen 80 % become [MASK] without pinyin, 10 % a random token with *its own*
+pinyin (with the old one, the answer could be read off), 10 % stay (BERT's proportions; the paper gives no others).
 Glyphs need no masking of their own: the model looks them up by token id, so [MASK] shows [MASK]'s image.
 """
 
@@ -81,7 +81,9 @@ class Masking:
         masked_ids, masked_pinyin = self._replace(input_ids, pinyin_ids, chosen, rng)
         return MaskedTokens(masked_ids, masked_pinyin, labels, whole_words)
 
-    def _choose(self, words: NDArray[np.int64], places: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def _choose(
+        self, words: NDArray[np.int64], places: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
         """The places to mask: words in random order until the share is reached, none of them in part."""
         if len(places) == 0:
             return places
@@ -105,7 +107,11 @@ class Masking:
         return max(1, int(exact) + bool(rng.random() < exact % 1))
 
     def _replace(
-        self, input_ids: NDArray[np.int64], pinyin_ids: NDArray[np.int64], chosen: NDArray[np.int64], rng: np.random.Generator
+        self,
+        input_ids: NDArray[np.int64],
+        pinyin_ids: NDArray[np.int64],
+        chosen: NDArray[np.int64],
+        rng: np.random.Generator,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         masked_ids, masked_pinyin = input_ids.copy(), pinyin_ids.copy()
         fate = rng.random(len(chosen))
@@ -119,7 +125,7 @@ class Masking:
 
 
 def number_words(word_starts: NDArray[np.bool_], is_text: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The number of the word that each token belongs to: int64 ``[L]``; tokens that are no text are words of their own."""
+    """The number of the word that each token is in, from 1: int64 ``[L]``. A token that is no text is one by itself."""
     begins = word_starts | ~is_text
     begins[1:] |= ~is_text[:-1]
     return np.cumsum(begins)

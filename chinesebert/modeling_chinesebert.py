@@ -40,12 +40,16 @@ _GLYPH_SCALE = 1 / 255
 class ChineseBertPinyinEmbedding(nn.Module):
     """Pinyin -> vector: a convolution over the letters of a syllable, then the maximum over its places (paper, 3.3)."""
 
+    letter_ids: torch.Tensor
+
     def __init__(self, config: ChineseBertConfig) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.pinyin_vocab_size, config.pinyin_embedding_dim)
         self.conv = nn.Conv1d(config.pinyin_embedding_dim, config.hidden_size, kernel_size=2)
         # How each syllable id is spelled; row 0, "no pinyin", is all zeros.
-        self.register_buffer("letter_ids", torch.zeros(config.num_syllables + 1, config.pinyin_length, dtype=torch.uint8))
+        self.register_buffer(
+            "letter_ids", torch.zeros(config.num_syllables + 1, config.pinyin_length, dtype=torch.uint8)
+        )
 
     def forward(self, syllable_ids: torch.Tensor) -> torch.Tensor:
         """Syllable ids ``[B, L]`` -> vectors ``[B, L, H]``.
@@ -98,6 +102,8 @@ class ChineseBertGlyphEmbedding(nn.Module):
 class ChineseBertEmbeddings(nn.Module):
     """Fuses token, pinyin and glyph into one vector and adds the position (paper, 3.4)."""
 
+    default_pinyin_ids: torch.Tensor
+
     def __init__(self, config: ChineseBertConfig) -> None:
         super().__init__()
         hidden = config.hidden_size
@@ -136,17 +142,18 @@ class ChineseBertEmbeddings(nn.Module):
         batch, length = input_ids.shape
         if pinyin_ids is None:
             logger.warning_once(
-                "No pinyin_ids were given: every character is read in its most common way. Pass what the tokenizer returns "
-                "as pinyin_ids to have polyphonic characters read in context."
+                "No pinyin_ids were given: every character is read in its most common way. Pass what the tokenizer "
+                "returns as pinyin_ids to have polyphonic characters read in context."
             )
             return self.pinyin_embeddings(self.default_pinyin_ids[input_ids].long())
         if pinyin_ids.shape == (batch, length):
             return self.pinyin_embeddings(pinyin_ids)
         if pinyin_ids.numel() == batch * length * self.pinyin_length:
             return self.pinyin_embeddings.encode(pinyin_ids.view(batch, length, self.pinyin_length))
+        letters = self.pinyin_length
         raise ValueError(
-            f"pinyin_ids have shape {list(pinyin_ids.shape)}; for input_ids {list(input_ids.shape)} they must be syllable ids "
-            f"{[batch, length]} or letter ids {[batch, length, self.pinyin_length]} or {[batch, length * self.pinyin_length]}"
+            f"pinyin_ids have shape {list(pinyin_ids.shape)}; for input_ids {[batch, length]} they must be syllable ids "
+            f"of that shape, or letter ids {[batch, length, letters]} or {[batch, length * letters]}"
         )
 
     def _token_type(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | float:
@@ -201,7 +208,9 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             ("default readings", embeddings.default_pinyin_ids, torch.from_numpy(tokenizer.default_pinyin_ids())),
         ):
             if target.shape != source.shape:
-                raise ValueError(f"{name}: shape {list(source.shape)}, the model's configuration asks for {list(target.shape)}")
+                raise ValueError(
+                    f"{name}: shape {list(source.shape)}, the model's configuration asks for {list(target.shape)}"
+                )
             target.copy_(source)
 
 
@@ -224,7 +233,7 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         """The table of token vectors."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replaces the table of token vectors."""
         self.embeddings.word_embeddings = value
 
@@ -283,7 +292,7 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
-    # Tells transformers' Trainer that the loss is divided by `num_items_in_batch`, the count over the whole global batch.
+    # Tells transformers' Trainer that the loss is divided by `num_items_in_batch`, counted over the whole global batch.
     accepts_loss_kwargs = True
 
     def __init__(self, config: ChineseBertConfig) -> None:
@@ -320,8 +329,8 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         Args:
             input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, segment_ids: see ``ChineseBertModel``.
             labels: ``[B, L]``, the original token at masked places, -100 elsewhere.
-            num_items_in_batch: what the sum of the losses is divided by: the number of masked places in the whole global
-                batch. By default those of this batch.
+            num_items_in_batch: what the sum of the losses is divided by: the number of masked places in the whole
+                global batch. By default those of this batch.
             masked_only: run the head at masked places only, so that ``logits`` are ``[masked, V]`` instead of
                 ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head.
         """
@@ -339,7 +348,9 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
                 logits = self.cls(states)
                 masked_logits = logits[masked]
             loss = masked_lm_loss(masked_logits, labels[masked], num_items_in_batch)
-        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions)
+        return MaskedLMOutput(
+            loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
+        )
 
 
 def masked_lm_loss(
@@ -347,8 +358,8 @@ def masked_lm_loss(
 ) -> torch.Tensor:
     """Cross entropy of ``logits`` ``[masked, V]`` in float32, summed and divided by ``num_items_in_batch``.
 
-    Dividing by the count of the whole global batch, not of this micro-batch, makes loss and gradients the same however the
-    batch is split over ranks and accumulation steps.
+    Dividing by the count of the whole global batch, not of this micro-batch, makes loss and gradients the same however
+    the batch is split over ranks and accumulation steps.
     """
     total = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
     count = max(len(labels), 1) if num_items_in_batch is None else num_items_in_batch

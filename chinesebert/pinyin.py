@@ -56,7 +56,9 @@ class Readings:
         inventory = set(self.characters.values()).union(*self.phrases.values()) - {""}
         for syllable in inventory:
             if not _SYLLABLE.fullmatch(syllable):
-                raise InputError(f"{self.source}: {syllable!r} is not a syllable (letters, then a tone digit 1-4 or none)")
+                raise InputError(
+                    f"{self.source}: {syllable!r} is not a syllable (letters, then a tone digit 1-4 or none)"
+                )
         object.__setattr__(self, "syllables", tuple(sorted(inventory)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -140,7 +142,9 @@ def _load_readings(path: str, modified: int) -> Readings:
     except OSError as error:
         raise InputError(f"{path}: cannot read the reading dictionary ({error.strerror})") from error
     except (ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: is not a reading dictionary ({error}); restore {READINGS_FILE} of this tokenizer") from error
+        raise InputError(
+            f"{path}: is not a reading dictionary ({error}); restore {READINGS_FILE} of this tokenizer"
+        ) from error
 
 
 @functools.lru_cache(maxsize=1)

@@ -88,17 +88,24 @@ class ChineseBertTokenizer(BertTokenizer):
         split = kwargs.get("is_split_into_words", False)
         batch = super()._encode_plus(text, text_pair, return_tensors=None, **kwargs)
 
-        batched = isinstance(text, list | tuple) and (not split or (len(text) > 0 and isinstance(text[0], list | tuple)))
+        batched = isinstance(text, list | tuple) and (
+            not split or (len(text) > 0 and isinstance(text[0], list | tuple))
+        )
         samples = _as_samples(text, text_pair, batched, split)
         owners = batch.get("overflow_to_sample_mapping", range(len(samples)))
         sources = [tuple(_Source(part, self.readings) for part in sample) for sample in samples]
-        pinyin_ids = [_pinyin_of(encoding, sources[owner]) for encoding, owner in zip(batch.encodings, owners, strict=True)]
+        pinyin_ids = [
+            _pinyin_of(encoding, sources[owner]) for encoding, owner in zip(batch.encodings, owners, strict=True)
+        ]
 
         nested = batched or "overflow_to_sample_mapping" in batch
         data = {"input_ids": batch["input_ids"], "pinyin_ids": pinyin_ids if nested else pinyin_ids[0]}
         data.update(batch.data | data)
         return BatchEncoding(
-            data, batch.encodings, tensor_type=return_tensors, prepend_batch_axis=return_tensors is not None and not nested
+            data,
+            batch.encodings,
+            tensor_type=return_tensors,
+            prepend_batch_axis=return_tensors is not None and not nested,
         )
 
     def _pad(
@@ -146,7 +153,7 @@ def _as_samples(text: Any, text_pair: Any, batched: bool, split: bool) -> list[t
 
 
 class _Source:
-    """One input text with the syllables of its characters; knows where each of its words begins, if it came in words."""
+    """One input text with the syllables of its characters, and where each word begins, if it came in words."""
 
     def __init__(self, text: str | Sequence[str], readings: Readings) -> None:
         words = [text] if isinstance(text, str) else list(text)

@@ -46,7 +46,9 @@ def _check_vocabulary(path: str | os.PathLike[str], tokens: list[str]) -> None:
     lines: dict[str, int] = {}
     for line, token in enumerate(tokens, start=1):
         if token in lines:
-            raise InputError(f"{path}: line {line} repeats {token!r} of line {lines[token]}; remove one, ids must be unique")
+            raise InputError(
+                f"{path}: line {line} repeats {token!r} of line {lines[token]}; remove one, ids must be unique"
+            )
         lines[token] = line
     for token in SPECIAL_TOKENS:
         if token not in lines:

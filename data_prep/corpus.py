@@ -23,12 +23,20 @@ _CHUNKS_AHEAD = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``data_prep corpus``."""
-    parser.add_argument("--input", nargs="+", required=True, metavar="FILE",
-                        help="text files or folders of them: .txt[.gz] (a paragraph a line, a blank line ends a document), "
-                             ".jsonl[.gz] (a document a line)")  # fmt: skip
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="text files or folders of them: .txt[.gz] (a paragraph a line, a blank line ends a document), "
+        ".jsonl[.gz] (a document a line)",
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="the prepared corpus to write")
-    parser.add_argument("--tokenizer", metavar="DIR|vocab.txt",
-                        help="a saved tokenizer or a vocabulary file (default: the vocabulary of this package)")  # fmt: skip
+    parser.add_argument(
+        "--tokenizer",
+        metavar="DIR|vocab.txt",
+        help="a saved tokenizer or a vocabulary file (default: the vocabulary of this package)",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes; the output is the same for any number")
     parser.add_argument("--text_field", default="text", help="field of JSON lines that holds the text")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad line instead of skipping it")
@@ -77,7 +85,9 @@ def _with_progress(documents: Iterable[Document]) -> Iterator[Document]:
             yield document
 
 
-def _annotated(documents: Iterator[Document], tokenizer: ChineseBertTokenizer, workers: int) -> Iterator[AnnotatedDocument]:
+def _annotated(
+    documents: Iterator[Document], tokenizer: ChineseBertTokenizer, workers: int
+) -> Iterator[AnnotatedDocument]:
     """Annotates in order; with several workers chunk by chunk, as many at a time as they can use."""
     chunks = _chunks(documents)
     if workers == 1:
@@ -124,7 +134,9 @@ def _annotate_chunk(chunk: list[list[str]]) -> list[AnnotatedDocument]:
 
 def _report(output: str, manifest: Manifest, bad: BadRecords, seconds: float) -> None:
     size = sum(shard.bytes for shard in manifest.shards)
-    print(f"{output}: {manifest.documents:,} documents, {manifest.sentences:,} sentences, {manifest.words:,} words, "
-          f"{manifest.tokens:,} tokens ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
-          f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats")  # fmt: skip
+    print(
+        f"{output}: {manifest.documents:,} documents, {manifest.sentences:,} sentences, {manifest.words:,} words, "
+        f"{manifest.tokens:,} tokens ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
+        f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats"
+    )
     bad.report()

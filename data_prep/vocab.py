@@ -1,8 +1,8 @@
 """``python -m data_prep vocab``: a BERT-layout WordPiece vocabulary from text.
 
 Ids 0 to 103 are those of bert-base-chinese ([PAD] 0, [UNK] 100, [CLS] 101, [SEP] 102, [MASK] 103). After them come
-printable ASCII, all of GB2312 (its symbols, then its 6,763 hanzi), further characters by how often the text has them, and
-WordPiece pieces of Latin words and numbers, trained on the text, up to the wanted size.
+printable ASCII, all of GB2312 (its symbols, then its 6,763 hanzi), further characters by how often the text has them,
+and WordPiece pieces of Latin words and numbers, trained on the text, up to the wanted size.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from chinesebert.vocabulary import CONTINUATION, HAN, SPECIAL_TOKEN_IDS, SPECIAL
 
 # 176 * 128: a multiple of 128 keeps the output matrix aligned for tensor cores.
 DEFAULT_SIZE = 22_528
-# A character outside GB2312 gets a row of its own when it is seen so often. Rarer ones would hardly be learned, and every
-# row they take is one Latin piece less.
+# A character outside GB2312 gets a row of its own when it is seen so often. Rarer ones would hardly be learned, and
+# every row they take is one Latin piece less.
 DEFAULT_MIN_COUNT = 5
 
 _FIRST_FREE_ID = SPECIAL_TOKEN_IDS["[MASK]"] + 1
@@ -32,11 +32,18 @@ _LATIN_WORD = re.compile(r"[a-z0-9]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``data_prep vocab``."""
-    parser.add_argument("--input", nargs="+", required=True, metavar="FILE", help="text to count: .txt[.gz], .jsonl[.gz]")
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="FILE", help="text to count: .txt[.gz], .jsonl[.gz]"
+    )
     parser.add_argument("--output", required=True, metavar="vocab.txt", help="the vocabulary to write")
     parser.add_argument("--size", type=int, default=DEFAULT_SIZE, help="number of entries (default: %(default)s)")
-    parser.add_argument("--min_count", type=int, default=DEFAULT_MIN_COUNT, metavar="N",
-                        help="a character outside ASCII and GB2312 must occur N times (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--min_count",
+        type=int,
+        default=DEFAULT_MIN_COUNT,
+        metavar="N",
+        help="a character outside ASCII and GB2312 must occur N times (default: %(default)s)",
+    )
     parser.add_argument("--text_field", default="text", help="field of JSON lines that holds the text")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad line instead of skipping it")
 
@@ -86,7 +93,9 @@ def build_vocabulary(characters: Counter[str], words: Counter[str], size: int, m
     single.update(dict.fromkeys(sorted(frequent, key=lambda c: (-characters[c], c))))
     tokens += single
     if len(tokens) > size:
-        raise InputError(f"--size {size} is too small: the characters alone need {len(tokens)}; raise --size or --min_count")
+        raise InputError(
+            f"--size {size} is too small: the characters alone need {len(tokens)}; raise --size or --min_count"
+        )
     pieces = _latin_pieces(words, size - len(tokens), known=set(tokens))
     return tokens + pieces
 
@@ -152,6 +161,8 @@ def _report(output: str, tokens: list[str], characters: Counter[str], bad: BadRe
     printed = sum(count for character, count in characters.items() if not character.isspace())
     covered = sum(count for character, count in characters.items() if character in known)
     han = sum(bool(_HAN_CHARACTER.fullmatch(token)) for token in tokens)
-    print(f"{output}: {len(tokens):,} entries, {han:,} of them Han characters; "
-          f"{covered / printed:.4%} of {printed:,} characters of the text are covered")  # fmt: skip
+    print(
+        f"{output}: {len(tokens):,} entries, {han:,} of them Han characters; "
+        f"{covered / printed:.4%} of {printed:,} characters of the text are covered"
+    )
     bad.report()

@@ -1,7 +1,13 @@
-"""Pretrains ChineseBERT: ``deepspeed launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT``."""
+"""Pretrains ChineseBERT on prepared corpora.
+
+::
+
+    deepspeed launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT
+"""
 
 import os
 import sys
+import warnings
 
 from chinesebert.errors import InputError
 
@@ -9,15 +15,17 @@ from chinesebert.errors import InputError
 def main() -> int:
     """Runs one rank; returns its exit status (2 for bad input)."""
     if "RANK" not in os.environ:
-        print("error: start it with the launcher: deepspeed launch/pretrain.py …  (on a machine without GPUs: "
-              "deepspeed --num_accelerators 2 launch/pretrain.py …)", file=sys.stderr)  # fmt: skip
+        print(
+            "error: start it with the launcher: deepspeed launch/pretrain.py …  (on a machine without GPUs: "
+            "deepspeed --num_accelerators 2 launch/pretrain.py …)",
+            file=sys.stderr,
+        )
         return 2
     try:
-        _quiet()
+        _prepare_process()
         from chinesebert.training.arguments import parse_arguments
 
         args = parse_arguments(sys.argv[1:])
-        _share_cores()
         from chinesebert.training.pretraining import pretrain
 
         pretrain(args)
@@ -30,20 +38,30 @@ def main() -> int:
     return 0
 
 
-def _quiet() -> None:
-    """DeepSpeed tells each of its settings at level INFO, on every rank."""
+def _prepare_process() -> None:
+    """Settles what must be settled before DeepSpeed and transformers start up."""
     import logging
 
-    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-
-
-def _share_cores() -> None:
-    """Without GPUs the ranks of a machine share its cores; each would take them all."""
     import torch
+    import transformers
 
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)  # it tells each of its settings, on every rank
+    transformers.utils.logging.disable_progress_bar()  # a bar for every file it writes; the bar of the run stays
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     if not torch.cuda.is_available():
-        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks))
+        _prepare_cpu_rank()
+
+
+def _prepare_cpu_rank() -> None:
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    # The ranks of a machine share its cores; each would take them all.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // int(os.environ.get("LOCAL_SIZE", "1")))))
+    # DeepSpeed would compile a shared-memory all-reduce in C++ at the first start, which takes a minute and a compiler;
+    # gloo has one that does.
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def _leave_process_group() -> None:

@@ -11,8 +11,8 @@ from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.vocabulary import UNK
 from chinesebert.words import word_starts
 
-# A sentence ends after 。！？… (full or half width) and the quotes and brackets that close it; a full stop ends one only
-# before white space, so that 3.5 and e.g. file names stay whole.
+# A sentence ends after 。！？… (full or half width) and the quotes and brackets that close it. A Latin full stop ends
+# one only before white space, so that 3.5 and file names stay whole.
 _SENTENCE_END = re.compile(r"(?:[。！？!?…]+|\.(?=\s))[”’」』）)】》〉\"']*")
 
 

@@ -82,7 +82,7 @@ def collate_for_training(samples: Sequence[dict[str, Any]]) -> dict[str, torch.T
 
 
 def collate_for_evaluation(samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """As for training, with ``word_numbers`` ``[B, L]``: which word of the batch each token belongs to, or ``NO_WORD``."""
+    """As for training, with ``word_numbers`` ``[B, L]``: the word of the batch each token is in, or ``NO_WORD``."""
     batch = collate_for_training(samples)
     numbers = np.stack([sample["word_numbers"] for sample in samples])
     first_of_row = (numbers.shape[1] + 1) * np.arange(len(samples))[:, None]  # a row has at most L words, from 1

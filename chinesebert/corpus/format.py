@@ -94,7 +94,9 @@ class Manifest:
     def save(self, directory: Path) -> None:
         """Writes ``manifest.json``; it comes last, a directory without one is not a corpus."""
         content = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
-        (directory / MANIFEST_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (directory / MANIFEST_FILE).write_text(
+            json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "Manifest":
@@ -111,7 +113,9 @@ class Manifest:
             raise InputError(f"{path}: is not the manifest of a prepared corpus. {_how_to_prepare(directory)}")
         version = content.pop("format_version", None)
         if version != FORMAT_VERSION:
-            raise InputError(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; prepare the text again")
+            raise InputError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}; prepare the text again"
+            )
         try:
             return cls(**content | {"shards": [Shard(**shard) for shard in content["shards"]]})
         except (TypeError, KeyError) as error:

@@ -7,6 +7,7 @@ one another; those of packed rows do or do not, as the switch ``isolate_document
 Where rows begin depends on the length alone. How a row is dressed is decided when it is read, anew in every epoch.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ class RowDresser:
         return self._dress(block, bounds, isolated=self.isolate_documents)
 
     def single(self, block: Block, start: int, end: int) -> Row:
-        """One segment a sentence, isolated. What no longer fits, for the extra [CLS] and [SEP], is left out this time."""
+        """One segment a sentence, isolated. What the extra [CLS] and [SEP] leave no room for is left out this time."""
         begins_sentence = unpack_sentence_starts(block.pinyin_and_starts[start:end])
         bounds = np.flatnonzero(begins_sentence) + start
         return self._dress(block, [start, *bounds[bounds > start].tolist(), end], isolated=True)
@@ -135,7 +136,7 @@ class RowDresser:
         row = self._empty()
         begins_word = unpack_word_starts(block.pinyin_and_starts[bounds[0] : bounds[-1]])
         at = 0
-        for segment, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False), start=1):
+        for segment, (start, end) in enumerate(itertools.pairwise(bounds), start=1):
             space = self.length - at - SPECIAL_TOKENS_PER_SEGMENT
             if end - start > space:
                 if space < MIN_SEGMENT_TOKENS:

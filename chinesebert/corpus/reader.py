@@ -42,8 +42,10 @@ class PreparedCorpus:
         self.blocks = [block for shard in self.manifest.shards for block in self._blocks(shard.file, shard.bytes)]
         tokens = sum(len(block.input_ids) for block in self.blocks)
         if tokens != self.manifest.tokens:
-            raise InputError(f"{self.directory}: the shards hold {tokens} tokens, the manifest says {self.manifest.tokens}; "
-                             "prepare the text again")  # fmt: skip
+            raise InputError(
+                f"{self.directory}: the shards hold {tokens} tokens, the manifest says {self.manifest.tokens}; "
+                "prepare the text again"
+            )
 
     def load_tokenizer(self) -> ChineseBertTokenizer:
         """The tokenizer that made this corpus.
@@ -56,7 +58,9 @@ class PreparedCorpus:
             raise InputError(f"{path}: the tokenizer of the corpus is missing; prepare the text again")
         tokenizer = ChineseBertTokenizer.from_pretrained(path)
         if tokenizer.fingerprint != self.manifest.tokenizer_fingerprint:
-            raise InputError(f"{path}: is not the tokenizer that prepared this corpus; restore it or prepare the text again")
+            raise InputError(
+                f"{path}: is not the tokenizer that prepared this corpus; restore it or prepare the text again"
+            )
         return tokenizer
 
     def _blocks(self, file: str, size: int) -> list[Block]:
@@ -64,7 +68,9 @@ class PreparedCorpus:
         if not path.is_file():
             raise InputError(f"{path}: this shard of the corpus is missing; copy it again or prepare the text again")
         if path.stat().st_size != size:
-            raise InputError(f"{path}: has {path.stat().st_size:,} bytes, the manifest says {size:,}; copy the shard again")
+            raise InputError(
+                f"{path}: has {path.stat().st_size:,} bytes, the manifest says {size:,}; copy the shard again"
+            )
         try:
             batches = pa.ipc.open_stream(pa.memory_map(str(path))).read_all().to_batches()
         except (pa.ArrowInvalid, OSError) as error:
@@ -102,6 +108,6 @@ def check_same_tokenizer(first: PreparedCorpus, second: PreparedCorpus) -> None:
         return
     what = "vocabulary" if one.vocabulary_sha256 != two.vocabulary_sha256 else "readings or normalisation"
     raise InputError(
-        f"{second.directory}: was prepared with another {what} than {first.directory} ({two.vocabulary_size} tokens and "
-        f"{two.readings} against {one.vocabulary_size} tokens and {one.readings}); prepare both with the same --tokenizer"
+        f"{second.directory}: was prepared with another {what} than {first.directory} ({two.vocabulary_size} tokens "
+        f"and {two.readings}, against {one.vocabulary_size} and {one.readings}); prepare both with the same --tokenizer"
     )

@@ -16,7 +16,8 @@ from typing import BinaryIO
 from chinesebert.errors import InputError
 
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
-# A text file without blank lines would be one document of any size: cut it at the next paragraph after so many characters.
+# A text file without blank lines would be one document of any size: it is cut after so many characters, at the end of
+# a paragraph.
 MAX_DOCUMENT_CHARACTERS = 100_000
 # Where more lines than this share cannot be decoded, the file is in another encoding rather than damaged in places.
 _FOREIGN_SHARE = 0.5
@@ -103,7 +104,9 @@ def _text_documents(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Do
         yield Document(paragraphs, f"{path}:{first_line}")
 
 
-def _json_documents(path: Path, lines: Iterator[tuple[int, str]], bad: BadRecords, text_field: str) -> Iterator[Document]:
+def _json_documents(
+    path: Path, lines: Iterator[tuple[int, str]], bad: BadRecords, text_field: str
+) -> Iterator[Document]:
     for number, line in lines:
         if not line.strip():
             continue
@@ -124,7 +127,7 @@ def _json_documents(path: Path, lines: Iterator[tuple[int, str]], bad: BadRecord
 
 
 def _decoded_lines(path: Path, bad: BadRecords) -> Iterator[tuple[int, str]]:
-    """Line numbers (from 1) with their text; a line that is not UTF-8 comes as a blank one, so that nothing joins over it."""
+    """Line numbers (from 1) with their text; a line that is not UTF-8 comes as a blank one: nothing joins over it."""
     seen = undecodable = 0
     number = 0
     pending: list[int] = []
@@ -162,10 +165,13 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
     number = 0
     try:
         with _open_binary(path) as file:
-            for number, line in enumerate(file, start=1):  # binary files are split at line feeds only
+            for line in file:  # binary files are split at line feeds only
+                number += 1
                 yield line.rstrip(b"\r\n")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: damaged gzip file after line {number} ({error}); fetch or compress it again") from error
+        raise InputError(
+            f"{path}: damaged gzip file after line {number} ({error}); fetch or compress it again"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
 

@@ -136,7 +136,9 @@ def write_corpus(
         InputError: the output cannot be written or exists, the vocabulary does not fit 16 bits, or there is no text.
     """
     if len(tokenizer.tokens()) > MAX_VOCABULARY:
-        raise InputError(f"the vocabulary has {len(tokenizer.tokens())} tokens; a prepared corpus holds at most {MAX_VOCABULARY}")
+        raise InputError(
+            f"the vocabulary has {len(tokenizer.tokens())} tokens; a prepared corpus holds at most {MAX_VOCABULARY}"
+        )
     if len(tokenizer.readings.syllables) > MAX_SYLLABLE_ID:
         raise InputError(f"{tokenizer.readings.source}: more than {MAX_SYLLABLE_ID} syllables")
     with atomic_directory(directory, overwrite) as unfinished:
@@ -145,6 +147,8 @@ def write_corpus(
             writer.add(document)
         manifest = writer.finish(skipped)
         if not manifest.tokens:
-            raise InputError("there is no text in the input (no line that could be read holds a token); give other files")
+            raise InputError(
+                "there is no text in the input (no line that could be read holds a token); give other files"
+            )
         tokenizer.save_pretrained(unfinished / TOKENIZER_DIRECTORY)
     return manifest

@@ -27,7 +27,9 @@ class PretrainingArguments(TrainingArguments):
     model: str | None = field(default=None, metadata={"help": "JSON file with the sizes of the model."})
     resume: str = field(
         default="auto",
-        metadata={"help": "auto: go on from the newest checkpoint in output_dir, or start; never: start; or a checkpoint."},
+        metadata={
+            "help": "auto: go on from the newest checkpoint in output_dir, or start; never: start; or a checkpoint."
+        },
     )
 
     max_length: int = field(default=512, metadata={"help": "Tokens in a row."})
@@ -44,7 +46,9 @@ class PretrainingArguments(TrainingArguments):
     whole_word_probability: float = field(
         default=0.9, metadata={"help": "Share of the rows masked word by word; the rest character by character."}
     )
-    eval_max_rows: int = field(default=1024, metadata={"help": "Rows of held-out text that an evaluation reads at most."})
+    eval_max_rows: int = field(
+        default=1024, metadata={"help": "Rows of held-out text that an evaluation reads at most."}
+    )
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where checkpoints, logs and the model go."})
@@ -57,7 +61,7 @@ class PretrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         # Said outright: left to find out for itself, accelerate takes CPU ranks under DeepSpeed for a single process.
-        self.use_cpu = self.use_cpu or not torch.cuda.is_available()
+        self.use_cpu: bool = self.use_cpu or not torch.cuda.is_available()
         self.gradient_accumulation_steps = accumulation_steps(
             self.global_batch_size, self.per_device_train_batch_size, int(os.environ.get("WORLD_SIZE", "1"))
         )
@@ -66,7 +70,7 @@ class PretrainingArguments(TrainingArguments):
 
 # Flags that follow from others here; setting them would silently change what a recipe means.
 _DERIVED = {
-    "gradient_accumulation_steps": "it follows from global_batch_size, per_device_train_batch_size and the number of ranks",
+    "gradient_accumulation_steps": "it follows from global_batch_size, the micro-batch and the number of ranks",
     "num_train_epochs": "the length of a run is max_steps",
     "remove_unused_columns": "samples hold model inputs only",
     "ignore_data_skip": "seeking in the data costs nothing",
@@ -83,11 +87,14 @@ def accumulation_steps(global_batch_size: int, micro_batch_size: int, ranks: int
     steps, rest = divmod(global_batch_size, micro_batch_size * ranks)
     if rest or not steps:
         fitting = [size for size in range(1, global_batch_size // ranks + 1) if global_batch_size % (size * ranks) == 0]
-        hint = f"with {ranks} ranks the micro-batch can be {', '.join(map(str, fitting))}" if fitting else (
-            f"{global_batch_size} rows cannot be shared by {ranks} ranks; use another number of ranks")  # fmt: skip
+        hint = (
+            f"with {ranks} ranks the micro-batch can be {', '.join(map(str, fitting))}"
+            if fitting
+            else (f"{global_batch_size} rows cannot be shared by {ranks} ranks; use another number of ranks")
+        )
         raise InputError(
-            f"global_batch_size {global_batch_size} is not a multiple of per_device_train_batch_size {micro_batch_size} x "
-            f"{ranks} ranks: {hint}"
+            f"global_batch_size {global_batch_size} is not a multiple of per_device_train_batch_size "
+            f"{micro_batch_size} x {ranks} ranks: {hint}"
         )
     return steps
 
@@ -159,7 +166,9 @@ def _check(args: PretrainingArguments) -> None:
     if args.max_steps < 1:
         raise InputError("max_steps is not set. Give --max_steps N: the length of the run in optimizer steps")
     if args.eval_strategy != "no" and not args.eval_data:
-        raise InputError("eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no")
+        raise InputError(
+            "eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no"
+        )
     for name in ("single_sentence_probability", "masking_probability", "whole_word_probability"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")

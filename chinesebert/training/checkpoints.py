@@ -13,6 +13,7 @@ from chinesebert.training.arguments import PretrainingArguments
 
 HF_DIRECTORY = "hf"
 RUN_FILE = "run.json"
+RECIPE_FILE = "recipe.yaml"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -20,7 +21,11 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
     if not output_dir.is_dir():
         return []
-    found = [(int(match[1]), path) for path in output_dir.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
+    found = [
+        (int(match[1]), path)
+        for path in output_dir.iterdir()
+        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
+    ]
     return [path for _, path in sorted(found)]
 
 
@@ -28,21 +33,25 @@ def find_checkpoint(args: PretrainingArguments) -> Path | None:
     """The checkpoint that ``args.resume`` means; None to start afresh.
 
     Raises:
-        InputError: the named checkpoint does not exist; ``never`` would mix two runs; or the checkpoint does not fit this
-            run (other ranks, another global batch, vocabulary or seed).
+        InputError: the named checkpoint does not exist; ``never`` would mix two runs; or the checkpoint does not fit
+            this run (other ranks, another global batch, length or seed).
     """
     output_dir = Path(args.output_dir or "")
     existing = list_checkpoints(output_dir)
     if args.resume == "never":
         if existing:
-            raise InputError(f"{output_dir}: holds {existing[-1].name} of an earlier run; give another --output_dir, or --resume auto")
+            raise InputError(
+                f"{output_dir}: holds {existing[-1].name} of an earlier run; give another --output_dir or --resume auto"
+            )
         return None
     if args.resume == "auto":
         checkpoint = existing[-1] if existing else None
     else:
         checkpoint = Path(args.resume)
         if not (checkpoint / RUN_FILE).is_file():
-            raise InputError(f"{checkpoint}: is not a checkpoint of this program (no {RUN_FILE}); give a checkpoint-N folder")
+            raise InputError(
+                f"{checkpoint}: is not a checkpoint of this program (no {RUN_FILE}); give a checkpoint-N folder"
+            )
     if checkpoint is not None:
         _check_fits(checkpoint, args)
     return checkpoint
@@ -62,12 +71,14 @@ def _check_fits(checkpoint: Path, args: PretrainingArguments) -> None:
     try:
         saved = json.loads((checkpoint / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{checkpoint / RUN_FILE}: cannot be read ({error}); remove this checkpoint to use the one before") from error
+        raise InputError(
+            f"{checkpoint / RUN_FILE}: cannot be read ({error}); remove this checkpoint to use the one before"
+        ) from error
     for name, now in run_facts(args).items():
         if saved.get(name) != now:
             raise InputError(
-                f"{checkpoint}: was written with {name} {saved.get(name)}, this run has {now}; run with the same, or start "
-                "afresh in another --output_dir"
+                f"{checkpoint}: was written with {name} {saved.get(name)}, this run has {now}; run with the same, or "
+                "start afresh in another --output_dir"
             )
 
 

@@ -1,8 +1,13 @@
 """Builds what a pretraining run needs from its settings: data, model, trainer."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import yaml
+from transformers import ProgressCallback
+
+from chinesebert.atomic import atomic_file
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
 from chinesebert.corpus.packing import RowDresser, RowPlan
@@ -13,7 +18,8 @@ from chinesebert.masking import Masking
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.checkpoints import find_checkpoint
+from chinesebert.training.callbacks import PretrainingProgress
+from chinesebert.training.checkpoints import RECIPE_FILE, find_checkpoint
 from chinesebert.training.trainer import PretrainingTrainer
 from chinesebert.vocabulary import vocabulary_sha256
 
@@ -36,8 +42,12 @@ def pretrain(args: PretrainingArguments) -> None:
         eval_dataset=build_held_out_rows(args, held_out, tokenizer) if held_out else None,
         processing_class=tokenizer,
     )
+    if not args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(PretrainingProgress)
     if trainer.is_world_process_zero():
         _describe(args, corpora, trainer)
+        save_recipe(args)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_final_model()
 
@@ -73,7 +83,9 @@ def build_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, gly
         **sizes | {"vocab_size": len(tokenizer.tokens()), "num_syllables": len(tokenizer.readings.syllables)}
     )
     if args.max_length > config.max_position_embeddings:
-        raise InputError(f"max_length {args.max_length} is more than the {config.max_position_embeddings} positions of {path}")
+        raise InputError(
+            f"max_length {args.max_length} is more than the {config.max_position_embeddings} positions of {path}"
+        )
     model = ChineseBertForMaskedLM(config)
     model.set_character_tables(tokenizer, glyphs)
     return model
@@ -127,6 +139,14 @@ def build_masking(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -
     )
 
 
+def save_recipe(args: PretrainingArguments) -> None:
+    """Writes the resolved settings beside the checkpoints: recipe and flags together, defaults included."""
+    names = {item.name for item in dataclasses.fields(args) if item.init}
+    settings = {name: value for name, value in args.to_dict().items() if name in names}
+    with atomic_file(Path(args.output_dir or "") / RECIPE_FILE) as unfinished:
+        unfinished.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+
+
 def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer: PretrainingTrainer) -> None:
     """Prints what is about to run, so that a wrong setting is seen before it has cost anything."""
     tokens = sum(corpus.manifest.tokens for corpus in corpora)
@@ -138,8 +158,9 @@ def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer
         f"data     {tokens:,} tokens, {rows:,} rows of {args.max_length}; {corpora[0].manifest.readings}\n"
         f"batch    {args.global_batch_size} rows = {args.world_size} ranks x {args.per_device_train_batch_size} rows x "
         f"{args.gradient_accumulation_steps} accumulated\n"
-        f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, to {args.output_dir}\n"
-        f"unigram entropy {entropy:.3f} nats: what a model scores that knows how often tokens occur and ignores the context",
+        f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, "
+        f"to {args.output_dir}\n"
+        f"unigram entropy {entropy:.3f} nats: what a model scores that knows frequencies and ignores the context",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""Transformers' ``Trainer`` where pretraining needs more of it: sample order, evaluation by words, whole checkpoints."""
+"""Transformers' ``Trainer`` with what pretraining adds: sample order, evaluation by words, whole checkpoints."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainerControl
 
 from chinesebert.atomic import atomic_directory
 from chinesebert.corpus.dataset import HeldOutRows, collate_for_evaluation, collate_for_training
@@ -31,6 +31,8 @@ class PretrainingTrainer(Trainer):
     - ``evaluate`` measures loss and accuracy over masked tokens and over masked words, summed over all ranks;
     - a checkpoint appears under its name when it is complete, and holds ``hf/``, which ``from_pretrained`` opens.
     """
+
+    control: TrainerControl
 
     def get_train_dataloader(self) -> DataLoader:
         """Micro-batches of this rank, from wherever the run stands when they are first asked for."""
@@ -138,7 +140,7 @@ def _wait_for_all_ranks() -> None:
 
 
 class _LateRankBatches(Sampler[list[int]]):
-    """Batches that are decided when iteration begins: ``Trainer`` makes its loader before it has read the checkpoint."""
+    """Batches decided when iteration begins: ``Trainer`` makes its loader before it has read the checkpoint."""
 
     def __init__(self, make: Callable[[], RankBatches]) -> None:
         self._make = make
