@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chinesebert.atomic import atomic_file
+from chinesebert.checksums import file_sha256
 from chinesebert.errors import InputError
 from chinesebert.vocabulary import han_character, vocabulary_sha256
 
@@ -60,11 +61,6 @@ def drawable_character(token: str) -> str | None:
     if len(character) != 1 or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co"):
         return None
     return None if unicodedata.category(character)[0] in "ZM" else character
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------------- font sets

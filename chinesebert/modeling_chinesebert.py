@@ -152,8 +152,8 @@ class ChineseBertEmbeddings(nn.Module):
             return self.pinyin_embeddings.encode(pinyin_ids.view(batch, length, self.pinyin_length))
         letters = self.pinyin_length
         raise ValueError(
-            f"pinyin_ids have shape {list(pinyin_ids.shape)}; for input_ids {[batch, length]} they must be syllable ids "
-            f"of that shape, or letter ids {[batch, length, letters]} or {[batch, length * letters]}"
+            f"pinyin_ids have shape {list(pinyin_ids.shape)}; for input_ids {[batch, length]} they must be syllable "
+            f"ids of that shape, or letter ids {[batch, length, letters]} or {[batch, length * letters]}"
         )
 
     def _token_type(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | float:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chinesebert.atomic import atomic_file
-from chinesebert.corpus.format import file_sha256
+from chinesebert.checksums import file_sha256
 from chinesebert.corpus.readers import BadRecords, find_inputs, read_documents
 from chinesebert.errors import InputError
 from chinesebert.vocabulary import CONTINUATION, HAN, SPECIAL_TOKEN_IDS, SPECIAL_TOKENS, vocabulary_sha256

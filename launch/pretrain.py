@@ -30,7 +30,7 @@ def main() -> int:
 
         pretrain(args)
     except InputError as error:
-        if os.environ["RANK"] == "0":
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # once a machine
             print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     finally:
@@ -53,10 +53,14 @@ def _prepare_process() -> None:
 
 
 def _prepare_cpu_rank() -> None:
+    import torch
+
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # The ranks of a machine share its cores; each would take them all.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // int(os.environ.get("LOCAL_SIZE", "1")))))
+    threads = max(1, cores // int(os.environ.get("LOCAL_SIZE", "1")))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     # DeepSpeed would compile a shared-memory all-reduce in C++ at the first start, which takes a minute and a compiler;
     # gloo has one that does.
     import deepspeed.ops

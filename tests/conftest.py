@@ -62,7 +62,7 @@ def tokenizer() -> ChineseBertTokenizer:
 
 @pytest.fixture(scope="session")
 def corpora_directory(tmp_path_factory: pytest.TempPathFactory, small_vocabulary: Path) -> Path:
-    """A folder with ``train`` and ``heldout``: the sample text, prepared with the small vocabulary by the real program."""
+    """A folder with ``train`` and ``heldout``: the sample text, prepared with the small vocabulary by the program."""
     from data_prep.__main__ import main
 
     directory = tmp_path_factory.mktemp("corpora")

@@ -11,7 +11,6 @@ low 14 bits, "starts a sentence" in bit 14 and "starts a word" in bit 15: one re
 4 bytes a token with 8 bytes a document on top, also for corpora of one-line documents.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -146,12 +145,3 @@ def _what_is_there(path: Path) -> str:
 
 def _how_to_prepare(path: str | os.PathLike[str]) -> str:
     return f"Prepare it first: python -m data_prep corpus --input {path} --output PREPARED"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):  # hashlib.file_digest needs Python 3.11
-            digest.update(block)
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from chinesebert.atomic import atomic_directory
+from chinesebert.checksums import file_sha256
 from chinesebert.corpus.annotate import AnnotatedDocument
 from chinesebert.corpus.format import (
     MAX_SYLLABLE_ID,
@@ -16,7 +17,6 @@ from chinesebert.corpus.format import (
     TOKENIZER_DIRECTORY,
     Manifest,
     Shard,
-    file_sha256,
     pack_annotations,
 )
 from chinesebert.errors import InputError

@@ -60,6 +60,10 @@ class PretrainingArguments(TrainingArguments):
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Show a loss that is not finite as it is."})
 
     def __post_init__(self) -> None:
+        for name in ("eval_strategy", "save_strategy", "logging_strategy"):
+            if getattr(self, name) is False:  # YAML reads `no` as false
+                setattr(self, name, "no")
+        _check(self)
         # Said outright: left to find out for itself, accelerate takes CPU ranks under DeepSpeed for a single process.
         self.use_cpu: bool = self.use_cpu or not torch.cuda.is_available()
         self.gradient_accumulation_steps = accumulation_steps(
@@ -119,7 +123,6 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
     _refuse_unknown(given, names | {"config", "help"} | {f"no_{name}" for name in names}, "flag --", "the command line")
     _refuse_derived(given, "the command line")
     args: PretrainingArguments = parser.parse_args_into_dataclasses(flags, look_for_args_file=False)[0]
-    _check(args)
     return args
 
 

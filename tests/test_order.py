@@ -1,0 +1,173 @@
+"""The order of samples: a permutation per epoch that any position can be asked of, and its split over ranks."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chinesebert.corpus.order import KeyedPermutation, RankBatches, SampleOrder
+
+KEYS = st.lists(st.integers(-(1 << 70), 1 << 70), max_size=3)
+# No deadline: on a busy machine any example may be slow once.
+few = settings(max_examples=50, deadline=None)
+
+
+def permuted(size: int, *key: int) -> list[int]:
+    """All values of a permutation."""
+    permutation = KeyedPermutation(size, *key)
+    return [permutation[index] for index in range(size)]
+
+
+def chi_square(counts: np.ndarray) -> float:
+    """Pearson's statistic against equal shares, as the number of standard deviations above its mean."""
+    expected = counts.sum() / counts.size
+    freedom = counts.size - 1
+    return float((((counts - expected) ** 2 / expected).sum() - freedom) / np.sqrt(2 * freedom))
+
+
+# --------------------------------------------------------------------------------------------------- keyed permutation
+
+
+@few
+@given(st.integers(1, 700), KEYS)
+def test_every_value_appears_once(size: int, key: list[int]) -> None:
+    assert sorted(permuted(size, *key)) == list(range(size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 4097])
+def test_sizes_at_powers_of_two_are_permuted(size: int) -> None:
+    assert sorted(permuted(size, 7)) == list(range(size))
+
+
+@few
+@given(st.integers(1 << 32, 1 << 62), KEYS, st.integers(0, 1 << 62))
+def test_huge_sizes_stay_inside_and_apart(size: int, key: list[int], index: int) -> None:
+    permutation = KeyedPermutation(size, *key)
+    first, second = index % size, (index + 1) % size
+    assert 0 <= permutation[first] < size
+    assert permutation[first] != permutation[second]
+
+
+def test_same_key_gives_same_permutation() -> None:
+    assert permuted(1000, 3, 5) == permuted(1000, 3, 5)
+
+
+@pytest.mark.parametrize("other", [(4, 5), (3, 6), (5, 3), (3,), (3, 5, 0), ()])
+def test_other_key_gives_another_permutation(other: tuple[int, ...]) -> None:
+    pairs = zip(permuted(1000, 3, 5), permuted(1000, *other), strict=True)
+    # Two independent permutations agree in one place on average (Poisson): ten would be no accident.
+    assert sum(one == two for one, two in pairs) < 10
+
+
+@pytest.mark.parametrize("size", [5, 16, 100])
+def test_every_place_is_equally_likely_over_keys(size: int) -> None:
+    counts = np.zeros((size, size))
+    for key in range(4000 if size < 100 else 1000):
+        counts[np.arange(size), permuted(size, key)] += 1
+    # Every row of the table is a chi-square test of its own; 5 sigma of the highest of 100 is generous.
+    assert max(chi_square(row) for row in counts) < 5
+
+
+def test_neighbours_are_torn_apart() -> None:
+    size = 4096
+    steps = np.diff(permuted(size, 11)) % size
+    assert chi_square(np.bincount(steps // 256, minlength=16)) < 4
+
+
+@pytest.mark.parametrize("index", [-1, 10, 1 << 40])
+def test_index_outside_is_refused(index: int) -> None:
+    with pytest.raises(IndexError, match=r"range\(10\)"):
+        KeyedPermutation(10, 1)[index]
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_size_below_one_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        KeyedPermutation(size, 1)
+
+
+# -------------------------------------------------------------------------------------------------------- sample order
+
+
+@few
+@given(st.integers(1, 200), st.integers(0, 1 << 40), st.integers(0, 5))
+def test_every_row_comes_once_an_epoch(size: int, seed: int, epoch: int) -> None:
+    order = SampleOrder(size, seed)
+    rows = [order.row(sample) for sample in range(epoch * size, (epoch + 1) * size)]
+    assert sorted(rows) == list(range(size))
+
+
+def test_epochs_differ() -> None:
+    order = SampleOrder(1000, 0)
+    epochs = [[order.row(epoch * 1000 + index) for index in range(1000)] for epoch in range(3)]
+    for one, two in itertools.combinations(epochs, 2):
+        assert sum(a == b for a, b in zip(one, two, strict=True)) < 10
+
+
+def test_seeds_differ() -> None:
+    one, two = SampleOrder(1000, 0), SampleOrder(1000, 1)
+    assert sum(one.row(sample) == two.row(sample) for sample in range(1000)) < 10
+
+
+@few
+@given(st.integers(1, 50), st.lists(st.integers(0, 400), min_size=1))
+def test_seeking_gives_what_iterating_gives(size: int, places: list[int]) -> None:
+    iterated = SampleOrder(size, 9)
+    rows = [iterated.row(sample) for sample in range(401)]
+    sought = SampleOrder(size, 9)
+    assert [sought.row(place) for place in places] == [rows[place] for place in places]
+
+
+def test_seeking_far_ahead_is_immediate() -> None:
+    # A run of 10^15 samples: anything that steps through them would never come back.
+    assert 0 <= SampleOrder(10**9 + 7, 1).row(10**15) < 10**9 + 7
+
+
+# -------------------------------------------------------------------------------------------------------- rank batches
+
+SPLITS = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4))
+
+
+def steps(world_size: int, micro: int, accumulation: int, count: int, consumed: int = 0) -> list[list[int]]:
+    """The samples of each step in the order of the micro-batches: accumulation by accumulation, rank by rank."""
+    size = world_size * micro * accumulation
+    ranks = [iter(RankBatches(rank, world_size, micro, size, consumed)) for rank in range(world_size)]
+    return [[sample for _ in range(accumulation) for rank in ranks for sample in next(rank)] for _ in range(count)]
+
+
+@few
+@given(SPLITS, st.integers(0, 3))
+def test_a_step_is_the_next_global_batch_however_it_is_split(split: tuple[int, int, int], done: int) -> None:
+    size = int(np.prod(split))
+    whole = [list(range(start, start + size)) for start in range(done * size, (done + 3) * size, size)]
+    assert steps(*split, count=3, consumed=done * size) == whole
+
+
+@few
+@given(SPLITS)
+def test_every_micro_batch_has_its_size(split: tuple[int, int, int]) -> None:
+    world_size, micro, accumulation = split
+    for rank in range(world_size):
+        batches = iter(RankBatches(rank, world_size, micro, world_size * micro * accumulation))
+        assert [len(next(batches)) for _ in range(5)] == [micro] * 5
+
+
+@few
+@given(SPLITS, st.integers(1, 4))
+def test_starting_later_continues(split: tuple[int, int, int], done: int) -> None:
+    size = int(np.prod(split))
+    assert steps(*split, count=2, consumed=done * size) == steps(*split, count=done + 2)[done:]
+
+
+def test_another_number_of_ranks_continues_where_the_first_stopped() -> None:
+    before = steps(world_size=2, micro=4, accumulation=3, count=5)
+    after = steps(world_size=3, micro=8, accumulation=1, count=5, consumed=5 * 24)
+    assert [sample for step in before + after for sample in step] == list(range(240))
+
+
+@pytest.mark.parametrize(("world_size", "micro", "size"), [(2, 4, 12), (3, 1, 8), (1, 5, 4), (4, 4, 8)])
+def test_a_batch_that_cannot_be_split_is_refused(world_size: int, micro: int, size: int) -> None:
+    with pytest.raises(ValueError, match="multiple of micro-batch x ranks"):
+        RankBatches(0, world_size, micro, size)
