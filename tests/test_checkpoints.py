@@ -71,7 +71,7 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(tmp_path: Path, name: st
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (write_checkpoint(tmp_path, 10) / "run.json").write_text("{")
-    with pytest.raises(InputError, match="run.json"):
+    with pytest.raises(InputError, match=r"run\.json"):
         find_checkpoint(settings(tmp_path))
 
 

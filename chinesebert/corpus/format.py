@@ -13,6 +13,7 @@ low 14 bits, "starts a sentence" in bit 14 and "starts a word" in bit 15: one re
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,14 @@ class Manifest:
 
     def unigram_entropy(self) -> float:
         """The entropy of the token distribution, in nats: the loss of a model that knows frequencies but no context."""
-        counts = np.array(list(self.token_counts.values()), dtype=np.float64)
-        shares = counts / counts.sum()
-        return float(-(shares * np.log(shares)).sum())
+        return entropy(self.token_counts.values())
+
+
+def entropy(counts: Iterable[int]) -> float:
+    """The entropy of a distribution given by how often each thing occurs, in nats."""
+    occurrences = np.array(list(counts), dtype=np.float64)
+    shares = occurrences / occurrences.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

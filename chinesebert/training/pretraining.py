@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,7 @@ from transformers import ProgressCallback
 from chinesebert.atomic import atomic_file
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
+from chinesebert.corpus.format import entropy
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer, open_corpora
 from chinesebert.errors import InputError
@@ -152,7 +154,6 @@ def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer
     tokens = sum(corpus.manifest.tokens for corpus in corpora)
     rows = len(trainer.train_dataset)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    entropy = unigram_entropy(corpora)
     print(
         f"model    {parameters / 1e6:.1f}M parameters trained, {args.model}\n"
         f"data     {tokens:,} tokens, {rows:,} rows of {args.max_length}; {corpora[0].manifest.readings}\n"
@@ -160,13 +161,15 @@ def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer
         f"{args.gradient_accumulation_steps} accumulated\n"
         f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, "
         f"to {args.output_dir}\n"
-        f"unigram entropy {entropy:.3f} nats: what a model scores that knows frequencies and ignores the context",
+        f"unigram entropy {unigram_entropy(corpora):.3f} nats: what a model scores that knows frequencies and "
+        "ignores the context",
         flush=True,
     )
 
 
 def unigram_entropy(corpora: list[PreparedCorpus]) -> float:
     """The entropy, in nats, of the tokens of several corpora together."""
-    return sum(corpus.manifest.unigram_entropy() * corpus.manifest.tokens for corpus in corpora) / sum(
-        corpus.manifest.tokens for corpus in corpora
-    )
+    counts: Counter[str] = Counter()
+    for corpus in corpora:
+        counts.update(corpus.manifest.token_counts)
+    return entropy(counts.values())

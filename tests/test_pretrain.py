@@ -1,0 +1,216 @@
+"""Pretraining with the real launcher: two CPU ranks, checkpoints, going on after a stop, bad input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from chinesebert import ChineseBertForMaskedLM, ChineseBertTokenizer
+from chinesebert.glyph import FontSet, render_glyphs
+from chinesebert.vocabulary import read_vocabulary
+from tests.conftest import ROOT
+
+STEPS = 6
+LAUNCHER = Path(sys.executable).parent / "deepspeed"
+
+
+@pytest.fixture(scope="module")
+def glyphs(tmp_path_factory: pytest.TempPathFactory, small_vocabulary: Path) -> Path:
+    """Glyph images of the small vocabulary."""
+    directory = tmp_path_factory.mktemp("glyphs")
+    tokens = read_vocabulary(small_vocabulary)
+    render_glyphs(tokens, FontSet.from_yaml(ROOT / "fonts" / "default.yaml"), workers=2).save(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, corpora_directory: Path, glyphs: Path) -> dict[str, Any]:
+    """Settings of a run of a few seconds, without an output_dir."""
+    sizes = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    model = tmp_path_factory.mktemp("model") / "model.json"
+    model.write_text(json.dumps(sizes | {"max_position_embeddings": 64, "initializer_range": 0.1}))
+    return {
+        "train_data": [str(corpora_directory / "train")],
+        "eval_data": [str(corpora_directory / "heldout")],
+        "glyphs": str(glyphs),
+        "model": str(model),
+        "deepspeed": str(ROOT / "configs" / "deepspeed" / "zero1.json"),
+        "max_length": 64,
+        "global_batch_size": 16,
+        "per_device_train_batch_size": 4,
+        "per_device_eval_batch_size": 8,
+        "eval_max_rows": 24,
+        "max_steps": STEPS,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "eval_strategy": "steps",
+        "eval_steps": 3,
+        "save_steps": 3,
+        "seed": 11,
+    }
+
+
+def launch(
+    settings: dict[str, Any], directory: Path, ranks: int = 2, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs ``deepspeed launch/pretrain.py`` on CPU ranks with the settings as its recipe."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "recipe-given.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    port = 20_000 + os.getpid() % 20_000
+    command = [str(LAUNCHER), "--num_accelerators", str(ranks), "--master_port", str(port), "launch/pretrain.py"]
+    result = subprocess.run(
+        [*command, "--config", str(path)], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode == 0 or not check, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> Path:
+    """The output of one whole run on two ranks."""
+    directory = tmp_path_factory.mktemp("run")
+    result = launch(recipe | {"output_dir": str(directory / "out")}, directory)
+    (directory / "out" / "stdout.txt").write_text(result.stdout)
+    return directory / "out"
+
+
+def history(run_directory: Path, step: int = STEPS) -> list[dict[str, Any]]:
+    """What a run logged up to a checkpoint."""
+    return json.loads((run_directory / f"checkpoint-{step}" / "trainer_state.json").read_text())["log_history"]
+
+
+def losses(run_directory: Path, step: int = STEPS) -> list[float]:
+    """The training loss of every step."""
+    return [entry["loss"] for entry in history(run_directory, step) if "loss" in entry]
+
+
+def test_the_loss_falls(run: Path) -> None:
+    assert losses(run)[-1] < losses(run)[0] - 0.2
+
+
+def test_held_out_text_is_evaluated(run: Path) -> None:
+    evaluations = [entry for entry in history(run) if "eval_loss" in entry]
+    assert [entry["step"] for entry in evaluations] == [3, 6]
+    assert all(0 <= entry["eval_char_accuracy"] <= 1 and 0 <= entry["eval_word_accuracy"] <= 1 for entry in evaluations)
+    assert evaluations[1]["eval_loss"] < evaluations[0]["eval_loss"]
+
+
+def test_the_run_says_what_it_is_about_to_do(run: Path) -> None:
+    shown = (run / "stdout.txt").read_text()
+    assert "16 rows = 2 ranks x 4 rows x 2 accumulated" in shown
+    assert "unigram entropy" in shown
+
+
+def test_checkpoints_are_complete_and_nothing_else_is_left(run: Path) -> None:
+    for step in (3, 6):
+        names = {path.name for path in (run / f"checkpoint-{step}").iterdir()}
+        assert {"hf", "run.json", "trainer_state.json", "scheduler.pt", f"global_step{step}"} <= names
+        assert {"rng_state_0.pth", "rng_state_1.pth"} <= names
+    assert not list(run.glob(".*"))
+
+
+def test_the_resolved_recipe_is_saved(run: Path) -> None:
+    saved = yaml.safe_load((run / "recipe.yaml").read_text())
+    assert saved["global_batch_size"] == 16
+    assert saved["weight_decay"] == 0.0  # a default that the recipe did not name
+
+
+def test_tensorboard_has_the_losses(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (events,) = run.rglob("events.out.tfevents.*")
+    log = EventAccumulator(str(events.parent)).Reload()
+    assert [event.step for event in log.Scalars("train/loss")] == list(range(1, STEPS + 1))
+    assert len(log.Scalars("eval/word_accuracy")) == 2
+
+
+def test_the_model_loads_without_missing_or_unexpected_weights(run: Path) -> None:
+    for directory in (run / "hf", run / "checkpoint-3" / "hf"):
+        _, info = ChineseBertForMaskedLM.from_pretrained(directory, output_loading_info=True)
+        assert not info["missing_keys"]
+        assert not info["unexpected_keys"]
+
+
+def test_the_final_model_is_that_of_the_last_checkpoint(run: Path) -> None:
+    final, last = (load_file(run / part / "model.safetensors") for part in ("hf", f"checkpoint-{STEPS}/hf"))
+    assert all(torch.equal(final[name], last[name]) for name in last)
+
+
+def test_the_saved_model_has_the_glyphs_it_was_trained_with(run: Path, glyphs: Path) -> None:
+    from chinesebert.glyph import Glyphs
+
+    weights = load_file(run / "hf" / "model.safetensors")
+    images = torch.from_numpy(Glyphs.load(glyphs).images.copy()).flatten(start_dim=1)
+    assert torch.equal(weights["bert.embeddings.glyph_embeddings.embedding.weight"], images)
+
+
+def test_fill_mask_works_on_the_result(run: Path) -> None:
+    from transformers import pipeline
+
+    guesses = pipeline("fill-mask", model=str(run / "hf"), top_k=3)("今天的天气很[MASK]。")
+    assert len(guesses) == 3
+    assert all(guess["token_str"] for guess in guesses)
+
+
+def test_the_tokenizer_of_the_model_is_that_of_the_corpus(run: Path, small_tokenizer: ChineseBertTokenizer) -> None:
+    assert ChineseBertTokenizer.from_pretrained(run / "hf").fingerprint == small_tokenizer.fingerprint
+
+
+def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(
+    run: Path, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    shutil.copytree(run / "checkpoint-3", output / "checkpoint-3")
+    (output / ".unfinished" / "checkpoint-6").mkdir(parents=True)  # as left by a kill in the middle of a save
+    launch(recipe | {"output_dir": str(output)}, tmp_path)
+    assert losses(output) == losses(run)
+    resumed, whole = (load_file(path / "hf" / "model.safetensors") for path in (output, run))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_one_rank_sees_the_same_losses_as_two(run: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
+    """The same global batch split as 1 x 8 x 2 instead of 2 x 4 x 2; there is dropout, but not at step 1."""
+    model = json.loads(Path(recipe["model"]).read_text()) | {
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    common = recipe | {"model": str(tmp_path / "model.json"), "max_steps": 3, "eval_strategy": "no"}
+    launch(common | {"output_dir": str(tmp_path / "two")}, tmp_path / "a", ranks=2)
+    launch(common | {"output_dir": str(tmp_path / "one"), "per_device_train_batch_size": 8}, tmp_path / "b", ranks=1)
+    assert losses(tmp_path / "one", 3) == pytest.approx(losses(tmp_path / "two", 3), rel=1e-4)
+
+
+def error_of(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a refused run shows to its user."""
+    assert result.returncode != 0
+    lines = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+def test_raw_text_is_refused_with_what_to_do(recipe: dict[str, Any], tmp_path: Path) -> None:
+    text = ROOT / "data_prep" / "sample" / "train" / "news.txt"
+    result = launch(recipe | {"output_dir": str(tmp_path / "out"), "train_data": [str(text)]}, tmp_path, check=False)
+    message = error_of(result)
+    assert str(text) in message
+    assert "python -m data_prep corpus" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_launcher_it_says_how_to_start() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RANK"}
+    command = [sys.executable, "launch/pretrain.py", "--config", "configs/pretrain/demo.yaml"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    assert "deepspeed" in error_of(result)
