@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 from chinesebert.errors import InputError
-from chinesebert.training.arguments import PretrainingArguments
 
 HF_DIRECTORY = "hf"
 RUN_FILE = "run.json"
@@ -29,52 +28,45 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def find_checkpoint(args: PretrainingArguments) -> Path | None:
-    """The checkpoint that ``args.resume`` means; None to start afresh.
+def find_checkpoint(output_dir: Path, resume: str, facts: dict[str, int | str]) -> Path | None:
+    """The checkpoint that a run goes on from; None to start afresh.
+
+    Args:
+        output_dir: of the run.
+        resume: ``auto`` (the newest in ``output_dir``, if there is one), ``never``, or the path of a checkpoint.
+        facts: what this run is; a checkpoint of a run with other facts does not fit.
 
     Raises:
-        InputError: the named checkpoint does not exist; ``never`` would mix two runs; or the checkpoint does not fit
-            this run (other ranks, another global batch, length or seed).
+        InputError: the named checkpoint does not exist; ``never`` would mix two runs; or the checkpoint does not fit.
     """
-    output_dir = Path(args.output_dir or "")
     existing = list_checkpoints(output_dir)
-    if args.resume == "never":
+    if resume == "never":
         if existing:
             raise InputError(
                 f"{output_dir}: holds {existing[-1].name} of an earlier run; give another --output_dir or --resume auto"
             )
         return None
-    if args.resume == "auto":
+    if resume == "auto":
         checkpoint = existing[-1] if existing else None
     else:
-        checkpoint = Path(args.resume)
+        checkpoint = Path(resume)
         if not (checkpoint / RUN_FILE).is_file():
             raise InputError(
                 f"{checkpoint}: is not a checkpoint of this program (no {RUN_FILE}); give a checkpoint-N folder"
             )
     if checkpoint is not None:
-        _check_fits(checkpoint, args)
+        _check_fits(checkpoint, facts)
     return checkpoint
 
 
-def run_facts(args: PretrainingArguments) -> dict[str, int]:
-    """What must be equal for a run to go on from a checkpoint: the sample order hangs on all of it."""
-    return {
-        "world_size": args.world_size,
-        "global_batch_size": args.global_batch_size,
-        "max_length": args.max_length,
-        "seed": args.seed,
-    }
-
-
-def _check_fits(checkpoint: Path, args: PretrainingArguments) -> None:
+def _check_fits(checkpoint: Path, facts: dict[str, int | str]) -> None:
     try:
         saved = json.loads((checkpoint / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{checkpoint / RUN_FILE}: cannot be read ({error}); remove this checkpoint to use the one before"
         ) from error
-    for name, now in run_facts(args).items():
+    for name, now in facts.items():
         if saved.get(name) != now:
             raise InputError(
                 f"{checkpoint}: was written with {name} {saved.get(name)}, this run has {now}; run with the same, or "

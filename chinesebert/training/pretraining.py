@@ -33,14 +33,18 @@ def pretrain(args: PretrainingArguments) -> None:
     for corpus in held_out:
         check_same_tokenizer(corpora[0], corpus)
     tokenizer = corpora[0].load_tokenizer()
-    # Both settle what this run goes on from before anything large is built.
-    checkpoint = find_checkpoint(args)
-    glyphs = load_glyphs(args.glyphs or "", tokenizer)
+    model = build_model(args, tokenizer, load_glyphs(args.glyphs or "", tokenizer))
+    rows = build_training_rows(args, corpora, tokenizer)
+    facts = run_facts(args, tokenizer, model, rows)
+    checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
+    if args.process_index == 0:
+        save_recipe(args)
 
     trainer = PretrainingTrainer(
-        model=build_model(args, tokenizer, glyphs),
+        facts,
+        model=model,
         args=args,
-        train_dataset=build_training_rows(args, corpora, tokenizer),
+        train_dataset=rows,
         eval_dataset=build_held_out_rows(args, held_out, tokenizer) if held_out else None,
         processing_class=tokenizer,
     )
@@ -49,9 +53,23 @@ def pretrain(args: PretrainingArguments) -> None:
         trainer.add_callback(PretrainingProgress)
     if trainer.is_world_process_zero():
         _describe(args, corpora, trainer)
-        save_recipe(args)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_final_model()
+
+
+def run_facts(
+    args: PretrainingArguments, tokenizer: ChineseBertTokenizer, model: ChineseBertForMaskedLM, rows: MaskedRows
+) -> dict[str, int | str]:
+    """What must be equal for a run to go on from a checkpoint: the model, and all that the order of samples needs."""
+    return {
+        "world_size": args.world_size,
+        "global_batch_size": args.global_batch_size,
+        "max_length": args.max_length,
+        "seed": args.seed,
+        "rows": len(rows),
+        "tokenizer": tokenizer.fingerprint,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
 
 
 def load_glyphs(directory: str, tokenizer: ChineseBertTokenizer) -> Glyphs:

@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerControl
 from chinesebert.atomic import atomic_directory
 from chinesebert.corpus.dataset import HeldOutRows, collate_for_evaluation, collate_for_training
 from chinesebert.corpus.order import RankBatches
-from chinesebert.training.checkpoints import HF_DIRECTORY, RUN_FILE, prune_checkpoints, run_facts
+from chinesebert.training.checkpoints import HF_DIRECTORY, RUN_FILE, prune_checkpoints
 from chinesebert.training.metrics import MaskedAccuracy
 
 _UNFINISHED = ".unfinished"
@@ -33,6 +33,11 @@ class PretrainingTrainer(Trainer):
     """
 
     control: TrainerControl
+
+    def __init__(self, facts: dict[str, int | str], **kwargs: Any) -> None:
+        """Takes what ``Trainer`` takes, and the facts of the run that its checkpoints are to carry."""
+        self._facts = facts
+        super().__init__(**kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         """Micro-batches of this rank, from wherever the run stands when they are first asked for."""
@@ -117,7 +122,7 @@ class PretrainingTrainer(Trainer):
         _wait_for_all_ranks()
         if self.is_world_process_zero():
             name = f"checkpoint-{self.state.global_step}"
-            facts = {**run_facts(self.args), "step": self.state.global_step}
+            facts = self._facts | {"step": self.state.global_step}
             Path(unfinished, name, RUN_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
             os.rename(os.path.join(unfinished, name), os.path.join(output_dir, name))
             os.rmdir(unfinished)
