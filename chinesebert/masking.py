@@ -84,27 +84,24 @@ class Masking:
     def _choose(
         self, words: NDArray[np.int64], places: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """The places to mask: words in random order until the share is reached, none of them in part."""
+        """The places to mask: words in random order until the share is reached, none of them in part.
+
+        The word that would go past the share is taken with the probability that makes the share exact on average.
+        Passing over it for a shorter one instead would favour short words.
+        """
         if len(places) == 0:
             return places
-        budget = self._budget(len(places), rng)
         _, word, sizes = np.unique(words, return_inverse=True, return_counts=True)
+        order = rng.permutation(len(sizes))
+        ends = np.cumsum(sizes[order])
+        budget = self.probability * len(places)
+        count = int(np.searchsorted(ends, budget, side="right"))
+        if count < len(sizes):
+            left = budget - (ends[count - 1] if count else 0)
+            count += bool(rng.random() < left / sizes[order[count]])
         chosen = np.zeros(len(sizes), dtype=np.bool_)
-        left = budget
-        for candidate in rng.permutation(len(sizes)):
-            if sizes[candidate] <= left:
-                chosen[candidate] = True
-                left -= sizes[candidate]
-                if left == 0:
-                    break
-        if left == budget:  # every word is longer than the budget: one is masked all the same, so that there is a loss
-            chosen[rng.integers(len(sizes))] = True
+        chosen[order[: max(count, 1)]] = True  # at least one, so that there is a loss
         return places[chosen[word]]
-
-    def _budget(self, tokens: int, rng: np.random.Generator) -> int:
-        """How many tokens to mask: on average exactly the share of them (rounded up or down at random), at least 1."""
-        exact = self.probability * tokens
-        return max(1, int(exact) + bool(rng.random() < exact % 1))
 
     def _replace(
         self,
@@ -127,6 +124,7 @@ class Masking:
 def number_words(word_starts: NDArray[np.bool_], is_text: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The number of the word that each token is in, from 1: int64 ``[L]``. A token that is no text is one by itself."""
     begins = word_starts | ~is_text
+    begins[:1] = True
     begins[1:] |= ~is_text[:-1]
     return np.cumsum(begins)
 

@@ -57,6 +57,7 @@ class ChineseBertPinyinEmbedding(nn.Module):
         A batch has far more tokens than there are syllables, so the whole inventory is encoded once and looked up; a
         single sentence has fewer, and is encoded as it is.
         """
+        syllable_ids = syllable_ids.long()
         if syllable_ids.numel() < self.letter_ids.shape[0]:
             return self.encode(self.letter_ids[syllable_ids])
         return nn.functional.embedding(syllable_ids, self.encode(self.letter_ids))
@@ -129,6 +130,11 @@ class ChineseBertEmbeddings(nn.Module):
         position_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """``[B, L]`` ids -> ``[B, L, H]``. See ``ChineseBertModel.forward`` for the forms of ``pinyin_ids``."""
+        positions = self.position_embeddings.num_embeddings
+        if input_ids.shape[1] > positions and position_ids is None:
+            raise ValueError(
+                f"{input_ids.shape[1]} tokens, but the model has {positions} positions: truncate the input"
+            )
         if position_ids is None:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
         word = self.word_embeddings(input_ids)
@@ -148,7 +154,7 @@ class ChineseBertEmbeddings(nn.Module):
             return self.pinyin_embeddings(self.default_pinyin_ids[input_ids].long())
         if pinyin_ids.shape == (batch, length):
             return self.pinyin_embeddings(pinyin_ids)
-        if pinyin_ids.numel() == batch * length * self.pinyin_length:
+        if pinyin_ids.shape in ((batch, length, self.pinyin_length), (batch, length * self.pinyin_length)):
             return self.pinyin_embeddings.encode(pinyin_ids.view(batch, length, self.pinyin_length))
         letters = self.pinyin_length
         raise ValueError(
@@ -162,6 +168,20 @@ class ChineseBertEmbeddings(nn.Module):
                 raise ValueError("this model has no segment embedding (type_vocab_size is 0): leave token_type_ids out")
             return 0.0
         return self.token_type_embeddings(torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids)
+
+    def resize_character_tables(self, size: int) -> None:
+        """Gives the tables that are looked up by token ``size`` rows; new rows are zeros."""
+        glyphs = self.glyph_embeddings.embedding
+        resized = _resized(glyphs.weight.data, size)
+        glyphs.weight = nn.Parameter(resized) if isinstance(glyphs.weight, nn.Parameter) else resized
+        self.default_pinyin_ids = _resized(self.default_pinyin_ids, size)
+
+
+def _resized(table: torch.Tensor, rows: int) -> torch.Tensor:
+    resized = table.new_zeros(rows, *table.shape[1:])
+    kept = min(rows, len(table))
+    resized[:kept] = table[:kept]
+    return resized
 
 
 class ChineseBertPreTrainedModel(PreTrainedModel):
@@ -189,6 +209,12 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.weight)
         elif isinstance(module, ChineseBertEmbeddings):
             init.zeros_(module.default_pinyin_ids)
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resizes the token tables, and with them the glyphs (new tokens are blank) and default readings (none)."""
+        table = super().resize_token_embeddings(*args, **kwargs)
+        self.base_model.embeddings.resize_character_tables(table.num_embeddings)
+        return table
 
     @torch.no_grad()
     def set_character_tables(self, tokenizer: "ChineseBertTokenizer", glyphs: "Glyphs") -> None:
@@ -362,5 +388,5 @@ def masked_lm_loss(
     the batch is split over ranks and accumulation steps.
     """
     total = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-    count = max(len(labels), 1) if num_items_in_batch is None else num_items_in_batch
-    return total / count
+    count = torch.as_tensor(len(labels) if num_items_in_batch is None else num_items_in_batch, device=total.device)
+    return total / count.clamp(min=1)  # a batch without labels has loss 0, not NaN

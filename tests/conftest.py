@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.vocabulary import SPECIAL_TOKEN_IDS
+
+# A property test's first example may wait for a dictionary to load, or for a busy machine.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_prep" / "sample"

@@ -94,6 +94,8 @@ class RankBatches:
     def __post_init__(self) -> None:
         if self.global_batch_size % (self.micro_batch_size * self.world_size):
             raise ValueError("the global batch must be a multiple of micro-batch x ranks")
+        if self.consumed_samples % self.global_batch_size:
+            raise ValueError("a run stands between two global batches: consumed_samples must be a multiple of them")
 
     def __iter__(self) -> Iterator[list[int]]:
         start = self.consumed_samples + self.rank * self.micro_batch_size

@@ -134,21 +134,28 @@ class RowDresser:
 
     def _dress(self, block: Block, bounds: list[int], isolated: bool) -> Row:
         row = self._empty()
-        begins_word = unpack_word_starts(block.pinyin_and_starts[bounds[0] : bounds[-1]])
         at = 0
         for segment, (start, end) in enumerate(itertools.pairwise(bounds), start=1):
             space = self.length - at - SPECIAL_TOKENS_PER_SEGMENT
-            if end - start > space:
-                if space < MIN_SEGMENT_TOKENS:
-                    break
-                cut = _cut_between_words(start - bounds[0], start - bounds[0] + space, begins_word) + bounds[0]
-                end = cut if cut > start else start + space
-            self._fill(row, block, at, start, end, segment)
-            at += end - start + SPECIAL_TOKENS_PER_SEGMENT
+            stop = end if end - start <= space else self._cut(block, start, space, first=at == 0)
+            if stop == start:
+                break
+            self._fill(row, block, at, start, stop, segment)
+            at += stop - start + SPECIAL_TOKENS_PER_SEGMENT
+            if stop < end:
+                break
         if not isolated:
             row.segment_ids[:at] = 1
             row.position_ids[:] = np.arange(self.length)
         return row
+
+    def _cut(self, block: Block, start: int, space: int, first: bool) -> int:
+        """Where a segment ends that is longer than ``space``: between words; ``start`` if none of it is to be used."""
+        if space < MIN_SEGMENT_TOKENS:
+            return start
+        begins_word = unpack_word_starts(block.pinyin_and_starts[start : start + space + 1])
+        kept = _cut_between_words(0, space, begins_word)
+        return start + (space if kept == 0 and first else kept)  # a word longer than a row is cut all the same
 
     def _empty(self) -> Row:
         def zeros() -> NDArray[np.int64]:

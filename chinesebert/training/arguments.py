@@ -172,6 +172,8 @@ def _check(args: PretrainingArguments) -> None:
         raise InputError(
             "eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no"
         )
+    if args.seed < 0:
+        raise InputError(f"seed is {args.seed}: it must not be negative")
     for name in ("single_sentence_probability", "masking_probability", "whole_word_probability"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")
