@@ -22,12 +22,13 @@ def _create_parent(path: Path) -> None:
     """Creates the folder above ``path``; raises ``InputError`` where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        probe = _unfinished_path(path)  # what may be written is known for certain only by writing
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise InputError(
-            f"{path}: cannot create the folder {path.parent} ({error.strerror}); choose an output you can write to"
+            f"{path}: cannot write to the folder {path.parent} ({error.strerror}); choose an output you can write to"
         ) from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path}: the folder {path.parent} is not writable; choose another output")
 
 
 @contextlib.contextmanager
@@ -37,7 +38,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         InputError: the folder of ``path`` cannot be created or written, or ``path`` is a folder.
     """
-    final = Path(path)
+    final = Path(path).resolve()  # through links: what they point to is replaced, not they
     if final.is_dir():
         raise InputError(f"{final}: is a folder; give the name of a file")
     _create_parent(final)
@@ -60,7 +61,7 @@ def atomic_directory(path: str | os.PathLike[str], overwrite: bool = False) -> I
     Raises:
         InputError: ``path`` is a file, or a non-empty folder and ``overwrite`` is false, or cannot be written.
     """
-    final = Path(path)
+    final = Path(path).resolve()
     if final.is_file():
         raise InputError(f"{final}: is a file; give the name of a folder")
     if final.is_dir() and any(final.iterdir()) and not overwrite:
@@ -81,6 +82,11 @@ def _replace_directory(new: Path, final: Path) -> None:
     if final.exists():
         old = _unfinished_path(final)
         os.rename(final, old)
-    os.rename(new, final)
+    try:
+        os.rename(new, final)
+    except BaseException:
+        if old is not None:
+            os.rename(old, final)
+        raise
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,7 @@ Aho-Corasick automaton does the matching, which gives pypinyin's first readings 
 (``tests/test_pinyin.py`` compares the two).
 """
 
+import bisect
 import functools
 import hashlib
 import json
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from chinesebert.atomic import atomic_file
 from chinesebert.errors import InputError
+from chinesebert.vocabulary import HAN
 
 # The released 32-symbol alphabet: ten-less digits for tones, then letters. 0 pads and means "no pinyin".
 PINYIN_ALPHABET = "012345abcdefghijklmnopqrstuvwxyz"
@@ -34,6 +36,7 @@ PINYIN_LENGTH = 8
 READINGS_FILE = "readings.json"
 _READINGS_FORMAT = 1
 _SYLLABLE = re.compile(r"[a-z]{1,7}[1-4]?")
+_HAN_CHARACTER = re.compile(f"[{HAN}]")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Readings:
     syllables: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        for phrase, syllables in self.phrases.items():
+            if len(phrase) != len(syllables):
+                raise InputError(f"{self.source}: {phrase} has {len(phrase)} characters but {len(syllables)} syllables")
         inventory = set(self.characters.values()).union(*self.phrases.values()) - {""}
         for syllable in inventory:
             if not _SYLLABLE.fullmatch(syllable):
@@ -82,11 +88,33 @@ class Readings:
 
         return ahocorasick_rs.AhoCorasick(list(self.phrases), matchkind=ahocorasick_rs.MatchKind.LeftmostLongest)
 
+    @functools.cached_property
+    def _tails(self) -> Any:
+        """An automaton of the beginnings of phrases that pypinyin reads character by character; see ``_reads_tail``."""
+        import ahocorasick_rs
+
+        tails = {
+            phrase[:length]
+            for phrase in self.phrases
+            for length in range(3, len(phrase))
+            if self._automaton.find_matches_as_indexes(phrase[1:length])
+        }
+        return ahocorasick_rs.AhoCorasick(sorted(filter(self._is_tail, tails)))
+
+    def _is_tail(self, beginning: str) -> bool:
+        """Whether no phrase begins where ``beginning`` does, so that nothing of it is read as a phrase at once."""
+        return all(start > 0 for _, start, _ in self._automaton.find_matches_as_indexes(beginning))
+
     def syllable_ids(self, text: str) -> list[int]:
         """The syllable id of every character of ``text`` in context: length ``len(text)``, 0 where there is none."""
-        ids = list(map(self._character_ids.get, map(ord, text)))
-        for phrase, start, end in self._automaton.find_matches_as_indexes(text):
+        singles = list(map(self._character_ids.get, map(ord, text)))
+        ids = singles.copy()
+        matches = self._automaton.find_matches_as_indexes(text)
+        for phrase, start, end in matches:
             ids[start:end] = self._phrase_ids[phrase]
+        for _, start, end in self._tails.find_matches_as_indexes(text, overlapping=True):
+            if _reads_tail(text, start, end, matches):
+                ids[start:end] = singles[start:end]
         return [number or 0 for number in ids]
 
     def character_syllable_id(self, character: str) -> int:
@@ -130,10 +158,25 @@ class Readings:
         return _pypinyin_readings()
 
 
+def _reads_tail(text: str, start: int, end: int, matches: list[tuple[int, int, int]]) -> bool:
+    """Whether pypinyin reads ``text[start:end]``, the beginning of a phrase that does not come, without any phrases.
+
+    It does at the end of a run of Han characters: having read on in the hope of the whole phrase, it gives up on all of
+    these characters at once, where elsewhere it gives up on the first alone. 长 in 放长线 is zhang3 to it, in 放长线吧
+    chang2. The readings of released checkpoints have this too.
+    """
+    if _HAN_CHARACTER.match(text, end):
+        return False
+    place = bisect.bisect_left(matches, start, key=lambda match: match[1]) - 1  # the last phrase that began before
+    return place < 0 or matches[place][2] <= start
+
+
 @functools.lru_cache(maxsize=4)
 def _load_readings(path: str, modified: int) -> Readings:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content["format"] != _READINGS_FORMAT:
+            raise InputError(f"format {content['format']}, this program reads {_READINGS_FORMAT}; update it")
         phrases = {
             phrase: tuple("" if syllable == "-" else syllable for syllable in syllables.split(" "))
             for phrase, syllables in content["phrases"].items()
@@ -141,7 +184,9 @@ def _load_readings(path: str, modified: int) -> Readings:
         return Readings(content["characters"], phrases, content["source"])
     except OSError as error:
         raise InputError(f"{path}: cannot read the reading dictionary ({error.strerror})") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(
             f"{path}: is not a reading dictionary ({error}); restore {READINGS_FILE} of this tokenizer"
         ) from error

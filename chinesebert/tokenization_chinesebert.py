@@ -1,6 +1,5 @@
 """The tokenizer: BERT's WordPiece, plus a pinyin id for every token, read in the context of the whole text."""
 
-import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from transformers import BatchEncoding, BertTokenizer
 from transformers.utils import PaddingStrategy
 
 from chinesebert.atomic import atomic_file
+from chinesebert.errors import InputError
 from chinesebert.pinyin import READINGS_FILE, Readings
 from chinesebert.vocabulary import CONTINUATION, han_character, is_ordinary, read_vocabulary, vocabulary_sha256
 
@@ -57,12 +57,29 @@ class ChineseBertTokenizer(BertTokenizer):
         vocab = {token: number for number, token in enumerate(read_vocabulary(path))}
         return cls(vocab=vocab, readings=readings, **kwargs)
 
+    @classmethod
+    def from_directory(cls, path: str | os.PathLike[str]) -> "ChineseBertTokenizer":
+        """A tokenizer that ``save_pretrained`` wrote, with its own readings.
+
+        Raises:
+            InputError: a file of it is missing or damaged.
+        """
+        for name in ("tokenizer.json", READINGS_FILE):
+            if not (Path(path) / name).is_file():
+                raise InputError(f"{path}: holds no saved tokenizer (no {name}); give another folder, or restore it")
+        try:
+            return cls.from_pretrained(path)
+        except InputError:
+            raise
+        except Exception as error:  # tokenizers raises bare Exception for a file it cannot parse
+            raise InputError(f"{path}: the saved tokenizer is damaged ({error}); restore it") from error
+
     def tokens(self) -> list[str]:
         """All tokens in the order of their ids."""
         vocab = self.get_vocab()
         return sorted(vocab, key=vocab.__getitem__)
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that decides the ids: vocabulary, normalisation, readings."""
         normalizer = f"{self.do_lower_case} {self.tokenize_chinese_chars} {self.strip_accents}"
@@ -99,8 +116,8 @@ class ChineseBertTokenizer(BertTokenizer):
         ]
 
         nested = batched or "overflow_to_sample_mapping" in batch
-        data = {"input_ids": batch["input_ids"], "pinyin_ids": pinyin_ids if nested else pinyin_ids[0]}
-        data.update(batch.data | data)
+        # First the two that the model takes first; the rest in transformers' order.
+        data = {"input_ids": batch["input_ids"], "pinyin_ids": pinyin_ids if nested else pinyin_ids[0]} | batch.data
         return BatchEncoding(
             data,
             batch.encodings,
@@ -130,6 +147,8 @@ class ChineseBertTokenizer(BertTokenizer):
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         """Saves everything the tokenizer needs, its readings included; returns the names of the files."""
+        for name in ("is_local", "local_files_only"):  # how it was loaded says nothing about what it is
+            self.init_kwargs.pop(name, None)
         saved = super().save_pretrained(save_directory, *args, **kwargs)
         prefix = f"{kwargs['filename_prefix']}-" if kwargs.get("filename_prefix") else ""
         vocabulary_file = Path(save_directory) / f"{prefix}vocab.txt"
@@ -141,7 +160,10 @@ class ChineseBertTokenizer(BertTokenizer):
 
 
 def _as_samples(text: Any, text_pair: Any, batched: bool, split: bool) -> list[tuple[Any, ...]]:
-    """Every sample as a tuple of one or two texts (a text is a string, or a list of words where ``split``)."""
+    """Every sample as a tuple of one or two texts (a text is a string, or a list of words where ``split``).
+
+    Reads the arguments as ``TokenizersBackend._encode_plus`` of transformers does.
+    """
     texts = list(text) if batched else [text]
     if text_pair is not None and (batched or len(text_pair) > 0):
         return list(zip(texts, text_pair if batched else [text_pair], strict=True))

@@ -30,7 +30,7 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
         InputError: the file cannot be read, is not UTF-8, repeats a token, or lacks a special token.
     """
     try:
-        tokens = Path(path).read_bytes().decode("utf-8").split("\n")
+        tokens = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise InputError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
     except UnicodeDecodeError as error:

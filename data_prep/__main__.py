@@ -37,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that fills up, say; outputs are written aside, so nothing half-written is left
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}; nothing was written under the final name", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; nothing was written under the final name", file=sys.stderr)
         return 130

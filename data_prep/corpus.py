@@ -11,7 +11,7 @@ from pathlib import Path
 from chinesebert.corpus.annotate import AnnotatedDocument, Annotator
 from chinesebert.corpus.format import Manifest
 from chinesebert.corpus.readers import BadRecords, Document, find_inputs, read_documents
-from chinesebert.corpus.writer import write_corpus
+from chinesebert.corpus.writer import EmptyCorpusError, write_corpus
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer
 
@@ -52,7 +52,11 @@ def run(args: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(args.tokenizer)
     bad = BadRecords(args.strict)
     documents = _annotated(_with_progress(_read_all(files, bad, args.text_field)), tokenizer, args.workers)
-    manifest = write_corpus(args.output, documents, tokenizer, bad.counts, args.overwrite)
+    try:
+        manifest = write_corpus(args.output, documents, tokenizer, bad.counts, args.overwrite)
+    except EmptyCorpusError as error:
+        bad.report()
+        raise InputError(f"{', '.join(map(str, args.input))}: {error}") from error
     _report(args.output, manifest, bad, time.monotonic() - started)
 
 
@@ -66,9 +70,7 @@ def load_tokenizer(path: str | None) -> ChineseBertTokenizer:
         return ChineseBertTokenizer.from_vocabulary(DEFAULT_VOCABULARY)
     if not Path(path).is_dir():
         return ChineseBertTokenizer.from_vocabulary(path)
-    if not (Path(path) / "tokenizer.json").is_file():
-        raise InputError(f"{path}: holds no tokenizer (no tokenizer.json); give a saved tokenizer or a vocabulary file")
-    return ChineseBertTokenizer.from_pretrained(path)
+    return ChineseBertTokenizer.from_directory(path)
 
 
 def _read_all(files: Iterable[Path], bad: BadRecords, text_field: str) -> Iterator[Document]:

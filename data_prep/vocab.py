@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import shlex
+import string
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Builds the vocabulary and a ``.json`` beside it that says how it was made."""
+    if Path(args.output).suffix == ".json":
+        raise InputError(f"{args.output}: a .json is written beside the vocabulary; name the vocabulary .txt")
     files = find_inputs(args.input)
     bad = BadRecords(args.strict)
     characters, words = count_text(files, bad, args.text_field)
@@ -59,8 +62,10 @@ def run(args: argparse.Namespace) -> None:
     with atomic_file(args.output) as unfinished:
         unfinished.write_bytes(("\n".join(tokens) + "\n").encode())
     with atomic_file(Path(args.output).with_suffix(".json")) as unfinished:
-        unfinished.write_text(json.dumps(_provenance(args, files, tokens), ensure_ascii=False, indent=1) + "\n")
-    _report(args.output, tokens, characters, bad)
+        unfinished.write_text(
+            json.dumps(_provenance(args, files, tokens), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
+    _report(args, tokens, characters, bad)
 
 
 def count_text(files: Iterable[Path], bad: BadRecords, text_field: str) -> tuple[Counter[str], Counter[str]]:
@@ -127,7 +132,7 @@ def _latin_pieces(words: Counter[str], wanted: int, known: set[str]) -> list[str
 
     tokenizer = Tokenizer(WordPiece(unk_token=SPECIAL_TOKENS[1]))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    letters = sorted(set("".join(words)))
+    letters = sorted({*"".join(words), *string.ascii_lowercase, *string.digits})  # any word can be spelled with these
     trainer = WordPieceTrainer(
         vocab_size=wanted + len(known),
         min_frequency=2,
@@ -156,13 +161,15 @@ def _provenance(args: argparse.Namespace, files: list[Path], tokens: list[str]) 
     }
 
 
-def _report(output: str, tokens: list[str], characters: Counter[str], bad: BadRecords) -> None:
+def _report(args: argparse.Namespace, tokens: list[str], characters: Counter[str], bad: BadRecords) -> None:
     known = set(tokens)
     printed = sum(count for character, count in characters.items() if not character.isspace())
     covered = sum(count for character, count in characters.items() if character in known)
     han = sum(bool(_HAN_CHARACTER.fullmatch(token)) for token in tokens)
     print(
-        f"{output}: {len(tokens):,} entries, {han:,} of them Han characters; "
+        f"{args.output}: {len(tokens):,} entries, {han:,} of them Han characters; "
         f"{covered / printed:.4%} of {printed:,} characters of the text are covered"
     )
+    if len(tokens) < args.size:
+        print(f"the text has too few Latin words and numbers to fill --size {args.size:,}")
     bad.report()

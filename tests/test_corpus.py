@@ -305,7 +305,7 @@ def test_a_tokenizer_that_is_not_there_is_named(text_file: Path, tmp_path: Path,
 def test_a_folder_without_a_tokenizer_is_named(text_file: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "folder").mkdir()
     error = refused(capsys, prepare(text_file, tmp_path / "out", tmp_path / "folder"))
-    assert f"{tmp_path / 'folder'}: holds no tokenizer" in error
+    assert f"{tmp_path / 'folder'}: holds no saved tokenizer" in error
 
 
 def test_a_damaged_tokenizer_is_named(text_file: Path, prepared: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -433,7 +433,7 @@ def test_the_tokenizer_of_a_corpus_must_be_the_one_that_made_it(copy: Path, toke
 
 def test_a_corpus_without_its_tokenizer_is_named(copy: Path) -> None:
     shutil.rmtree(copy / "tokenizer")
-    with pytest.raises(InputError, match=f"{copy / 'tokenizer'}: .*missing.*prepare"):
+    with pytest.raises(InputError, match=f"{copy / 'tokenizer'}: .*holds no saved tokenizer.*restore"):
         PreparedCorpus(copy).load_tokenizer()
 
 

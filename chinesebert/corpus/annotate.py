@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from chinesebert.vocabulary import UNK
+from chinesebert.vocabulary import HAN, UNK
 from chinesebert.words import word_starts
 
-# A sentence ends after 。！？… (full or half width) and the quotes and brackets that close it. A Latin full stop ends
-# one only before white space, so that 3.5 and file names stay whole.
-_SENTENCE_END = re.compile(r"(?:[。！？!?…]+|\.(?=\s))[”’」』）)】》〉\"']*")
+_CLOSING = r"”’」』）)】》〉\"'"
+# A sentence ends after 。！？… and the quotes and brackets that close it. The half-width ! and ? end one before a Han
+# character or white space too, but not inside an address; a Latin full stop only before white space: 3.5 stays whole.
+_SENTENCE_END = re.compile(rf"(?:[。！？…][。！？…!?]*|[!?]+(?=[\s{HAN}{_CLOSING}]|$)|\.(?=\s))[{_CLOSING}]*")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Annotator:
     """Annotates documents with one tokenizer (its vocabulary and readings) and the words of jieba."""
 
     def __init__(self, tokenizer: ChineseBertTokenizer) -> None:
-        self._backend = tokenizer.backend_tokenizer
+        # A copy: the tokenizer's own takes on the padding and truncation of each call.
+        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_padding()
         self._backend.no_truncation()
         # Text that happens to contain "[MASK]" must not become a special token in training data.
@@ -56,9 +59,7 @@ class Annotator:
             for text, encoding in zip(paragraphs, encodings, strict=True)
             if encoding.ids
         ]
-        if not parts:
-            return _concatenate([_EMPTY], self._unknown_id)
-        return _concatenate(parts, self._unknown_id)
+        return _concatenate(parts or [_EMPTY], self._unknown_id)
 
     def _annotate_paragraph(self, text: str, ids: list[int], offsets: list[tuple[int, int]]) -> "_Paragraph":
         input_ids = np.array(ids, dtype=np.uint16)
@@ -69,7 +70,8 @@ class Annotator:
         begins = ~self._is_continuation[input_ids]
         begins[0] = True
         sentences = _changes(np.cumsum(sentence_starts(text))[starts]) & begins
-        words = _changes(np.cumsum(word_starts(text))[starts]) & begins | sentences
+        words = _changes(np.cumsum(word_starts(text))[starts]) & begins
+        words |= sentences
         return input_ids, pinyin_ids, words, sentences
 
 

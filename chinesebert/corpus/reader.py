@@ -54,9 +54,7 @@ class PreparedCorpus:
             InputError: the tokenizer in the corpus is not the one that the manifest names.
         """
         path = self.directory / TOKENIZER_DIRECTORY
-        if not (path / "tokenizer.json").is_file():
-            raise InputError(f"{path}: the tokenizer of the corpus is missing; prepare the text again")
-        tokenizer = ChineseBertTokenizer.from_pretrained(path)
+        tokenizer = ChineseBertTokenizer.from_directory(path)
         if tokenizer.fingerprint != self.manifest.tokenizer_fingerprint:
             raise InputError(
                 f"{path}: is not the tokenizer that prepared this corpus; restore it or prepare the text again"

@@ -22,6 +22,7 @@ MAX_DOCUMENT_CHARACTERS = 100_000
 # Where more lines than this share cannot be decoded, the file is in another encoding rather than damaged in places.
 _FOREIGN_SHARE = 0.5
 _FOREIGN_SAMPLE = 200
+_CONVERT = "for example: iconv -f GB18030 -t UTF-8"
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class BadRecords:
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
-    def add(self, path: Path, line: int, reason: str) -> None:
-        """Counts one bad line; raises ``InputError`` under ``strict``."""
+    def add(self, path: Path, line: int, reason: str, remedy: str = "mend or remove the line") -> None:
+        """Counts one bad line; raises ``InputError`` with the ``remedy`` under ``strict``."""
         if self.strict:
-            raise InputError(f"{path}:{line}: {reason}; mend or remove the line, or run without --strict to skip it")
+            raise InputError(f"{path}:{line}: {reason}; {remedy}, or run without --strict to skip it")
         self.counts[reason] += 1
         if len(self.examples) < 20:
             self.examples.append(f"{path}:{line}: {reason}")
@@ -85,7 +86,11 @@ def read_documents(path: Path, bad: BadRecords, text_field: str = "text") -> Ite
         InputError: the file cannot be opened, is a damaged archive, or is not UTF-8 as a whole.
     """
     lines = _decoded_lines(path, bad)
-    return _json_documents(path, lines, bad, text_field) if ".jsonl" in path.name else _text_documents(path, lines)
+    return (
+        _json_documents(path, lines, bad, text_field)
+        if path.name.endswith((".jsonl", ".jsonl.gz"))
+        else _text_documents(path, lines)
+    )
 
 
 def _text_documents(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Document]:
@@ -112,7 +117,7 @@ def _json_documents(
             continue
         try:
             text = json.loads(line)[text_field]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             bad.add(path, number, "not a JSON object")
             continue
         except (KeyError, TypeError, IndexError):
@@ -120,6 +125,9 @@ def _json_documents(
             continue
         if not isinstance(text, str):
             bad.add(path, number, f"field {text_field!r} is not a string")
+            continue
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            bad.add(path, number, f"field {text_field!r} holds half of a surrogate pair")
             continue
         paragraphs = [paragraph.strip() for paragraph in text.split("\n")]
         if any(paragraphs):
@@ -149,7 +157,7 @@ def _decoded_lines(path: Path, bad: BadRecords) -> Iterator[tuple[int, str]]:
 
 def _report_undecodable(path: Path, numbers: list[int], bad: BadRecords) -> list[int]:
     for number in numbers:
-        bad.add(path, number, "not UTF-8")
+        bad.add(path, number, "not UTF-8", f"mend or remove the line, or convert the whole file ({_CONVERT})")
     return []
 
 
@@ -157,7 +165,7 @@ def _refuse_foreign_encoding(path: Path, pending: list[int], seen: int, undecoda
     if pending and undecodable > _FOREIGN_SHARE * seen:
         raise InputError(
             f"{path}:{pending[0]}: the file is not UTF-8 ({undecodable} of {seen} lines so far); convert it first, "
-            f"for example: iconv -f GB18030 -t UTF-8"
+            f"{_CONVERT}"
         )
 
 

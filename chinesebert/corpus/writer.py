@@ -31,6 +31,10 @@ BATCH_TOKENS = 1_000_000
 SHARD_TOKENS = 256 * BATCH_TOKENS
 
 
+class EmptyCorpusError(InputError):
+    """The documents hold no token at all."""
+
+
 class CorpusWriter:
     """Collects documents into record batches and shards inside a directory that is not yet under its final name."""
 
@@ -133,7 +137,8 @@ def write_corpus(
         overwrite: replace a corpus that is already there.
 
     Raises:
-        InputError: the output cannot be written or exists, the vocabulary does not fit 16 bits, or there is no text.
+        InputError: the output cannot be written or exists, or the vocabulary does not fit 16 bits.
+        EmptyCorpusError: there is no text.
     """
     if len(tokenizer.tokens()) > MAX_VOCABULARY:
         raise InputError(
@@ -147,8 +152,6 @@ def write_corpus(
             writer.add(document)
         manifest = writer.finish(skipped)
         if not manifest.tokens:
-            raise InputError(
-                "there is no text in the input (no line that could be read holds a token); give other files"
-            )
+            raise EmptyCorpusError("there is no text (no line that could be read holds a token); give other files")
         tokenizer.save_pretrained(unfinished / TOKENIZER_DIRECTORY)
     return manifest
