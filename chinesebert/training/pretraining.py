@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
-from transformers import ProgressCallback
+from transformers import ProgressCallback, set_seed
 
 from chinesebert.atomic import atomic_file
 from chinesebert.configuration_chinesebert import ChineseBertConfig
@@ -33,6 +33,7 @@ def pretrain(args: PretrainingArguments) -> None:
     for corpus in held_out:
         check_same_tokenizer(corpora[0], corpus)
     tokenizer = corpora[0].load_tokenizer()
+    set_seed(args.seed)  # the new weights are to hang on the seed too
     model = build_model(args, tokenizer, load_glyphs(args.glyphs or "", tokenizer))
     rows = build_training_rows(args, corpora, tokenizer)
     facts = run_facts(args, tokenizer, model, rows)
