@@ -179,7 +179,7 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(
 
 
 def test_one_rank_sees_the_same_losses_as_two(run: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
-    """The same global batch split as 1 x 8 x 2 instead of 2 x 4 x 2, without dropout, which ranks draw for themselves."""
+    """The global batch is split 1 x 8 x 2 instead of 2 x 4 x 2; no dropout, which ranks draw for themselves."""
     model = json.loads(Path(recipe["model"]).read_text()) | {
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,

@@ -70,8 +70,8 @@ class PretrainingTrainer(Trainer):
             num_workers=workers,
             pin_memory=self.args.dataloader_pin_memory and self.args.device.type == "cuda",
             persistent_workers=workers > 0,
-            # A loader draws a seed when it starts. From the global generator, that would shift the dropout of a run that
-            # was restarted (and starts its loader once more) against one that was not.
+            # A loader draws a seed when it starts. From the global generator, that would shift the dropout of a run
+            # that was restarted (and starts its loader once more) against one that was not.
             generator=torch.Generator(),
         )
 
