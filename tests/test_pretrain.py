@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from chinesebert import ChineseBertForMaskedLM, ChineseBertTokenizer
 from chinesebert.glyph import FontSet, render_glyphs
 from chinesebert.vocabulary import read_vocabulary
+from launch.report import main as report
 from tests.conftest import ROOT
 
 STEPS = 6
@@ -163,6 +164,35 @@ def test_fill_mask_works_on_the_result(run: Path) -> None:
 
 def test_the_tokenizer_of_the_model_is_that_of_the_corpus(run: Path, small_tokenizer: ChineseBertTokenizer) -> None:
     assert ChineseBertTokenizer.from_pretrained(run / "hf").fingerprint == small_tokenizer.fingerprint
+
+
+def test_the_report_shows_losses_accuracies_and_guesses(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "loss.png"
+    assert report([str(run), "--cloze", str(ROOT / "configs/pretrain/cloze.txt"), "--plot", str(plot)]) == 0
+    shown = capsys.readouterr().out
+    evaluations = [entry for entry in history(run) if "eval_loss" in entry]
+    assert f"{losses(run)[0]:.3f} at step 1  ->  {losses(run)[-1]:.3f} at step {STEPS}" in shown
+    assert f"whole words {evaluations[-1]['eval_word_accuracy']:.1%}" in shown
+    assert "unigram entropy of the corpus" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("请把门【关】上。"))
+    assert row.count("%") == 3
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_refuses_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report([str(tmp_path)]) == 2
+    assert f"{tmp_path}: holds no checkpoint" in capsys.readouterr().err
+
+
+def test_the_report_names_the_line_of_a_bad_cloze_sentence(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentences = tmp_path / "cloze.txt"
+    sentences.write_text("他【去】了。\n没有括号。\n", encoding="utf-8")
+    assert report([str(run), "--cloze", str(sentences)]) == 2
+    assert f"{sentences}:2: " in capsys.readouterr().err
 
 
 def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(

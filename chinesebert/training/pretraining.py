@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from transformers import ProgressCallback, set_seed
@@ -25,6 +26,10 @@ from chinesebert.training.checkpoints import RECIPE_FILE, find_checkpoint
 from chinesebert.training.trainer import PretrainingTrainer
 from chinesebert.vocabulary import vocabulary_sha256
 
+# Held-out text is masked the same way at every evaluation, and in every run, so that runs can be compared.
+_EVALUATION_SEED = 0
+_Rows = TypeVar("_Rows", bound=MaskedRows)
+
 
 def pretrain(args: PretrainingArguments) -> None:
     """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
@@ -35,7 +40,7 @@ def pretrain(args: PretrainingArguments) -> None:
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
     model = build_model(args, tokenizer, load_glyphs(args.glyphs or "", tokenizer))
-    rows = build_training_rows(args, corpora, tokenizer)
+    rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed)
     facts = run_facts(args, tokenizer, model, rows)
     checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
     if args.process_index == 0:
@@ -46,7 +51,7 @@ def pretrain(args: PretrainingArguments) -> None:
         model=model,
         args=args,
         train_dataset=rows,
-        eval_dataset=build_held_out_rows(args, held_out, tokenizer) if held_out else None,
+        eval_dataset=build_rows(HeldOutRows, args, held_out, tokenizer, _EVALUATION_SEED) if held_out else None,
         processing_class=tokenizer,
     )
     if not args.disable_tqdm:
@@ -112,29 +117,20 @@ def build_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, gly
     return model
 
 
-def build_training_rows(
-    args: PretrainingArguments, corpora: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
-) -> MaskedRows:
-    """The endless, masked samples of a run."""
-    return MaskedRows(
+def build_rows(
+    rows_class: type[_Rows],
+    args: PretrainingArguments,
+    corpora: list[PreparedCorpus],
+    tokenizer: ChineseBertTokenizer,
+    seed: int,
+) -> _Rows:
+    """The masked rows of some corpora: endless ``MaskedRows`` to train on, or ``HeldOutRows`` to evaluate on."""
+    return rows_class(
         RowPlan(corpora, args.max_length),
         build_dresser(args, tokenizer),
         build_masking(args, tokenizer),
         args.single_sentence_probability,
-        args.seed,
-    )
-
-
-def build_held_out_rows(
-    args: PretrainingArguments, corpora: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
-) -> HeldOutRows:
-    """The rows of held-out text, masked the same way at every evaluation and in every run (their seed is fixed)."""
-    return HeldOutRows(
-        RowPlan(corpora, args.max_length),
-        build_dresser(args, tokenizer),
-        build_masking(args, tokenizer),
-        args.single_sentence_probability,
-        seed=0,
+        seed,
     )
 
 
