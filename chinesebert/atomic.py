@@ -18,7 +18,7 @@ def _unfinished_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.unfinished-{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
-def _create_parent(path: Path) -> None:
+def create_parent(path: Path) -> None:
     """Creates the folder above ``path``; raises ``InputError`` where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path).resolve()  # through links: what they point to is replaced, not they
     if final.is_dir():
         raise InputError(f"{final}: is a folder; give the name of a file")
-    _create_parent(final)
+    create_parent(final)
     unfinished = _unfinished_path(final)
     try:
         yield unfinished
@@ -66,7 +66,7 @@ def atomic_directory(path: str | os.PathLike[str], overwrite: bool = False) -> I
         raise InputError(f"{final}: is a file; give the name of a folder")
     if final.is_dir() and any(final.iterdir()) and not overwrite:
         raise InputError(f"{final}: exists already; give another output, or --overwrite to replace it")
-    _create_parent(final)
+    create_parent(final)
     unfinished = _unfinished_path(final)
     unfinished.mkdir()
     try:

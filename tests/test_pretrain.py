@@ -239,6 +239,12 @@ def test_raw_text_is_refused_with_what_to_do(recipe: dict[str, Any], tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_that_cannot_be_written_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "out"
+    assert str(output) in error_of(launch(recipe | {"output_dir": str(output)}, tmp_path, check=False))
+
+
 def test_without_the_launcher_it_says_how_to_start() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "RANK"}
     command = [sys.executable, "launch/pretrain.py", "--config", "configs/pretrain/demo.yaml"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import yaml
 from transformers import ProgressCallback, set_seed
 
-from chinesebert.atomic import atomic_file
+from chinesebert.atomic import atomic_file, create_parent
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
 from chinesebert.corpus.format import entropy
@@ -43,6 +43,7 @@ def pretrain(args: PretrainingArguments) -> None:
     rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed)
     facts = run_facts(args, tokenizer, model, rows)
     checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
+    create_parent(Path(args.output_dir or "") / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
     if args.process_index == 0:
         save_recipe(args)
 
