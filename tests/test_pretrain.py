@@ -201,11 +201,15 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(
     output = tmp_path / "out"
     output.mkdir()
     shutil.copytree(run / "checkpoint-3", output / "checkpoint-3")
-    (output / ".unfinished" / "checkpoint-6").mkdir(parents=True)  # as left by a kill in the middle of a save
+    for name in ("checkpoint-5", "checkpoint-6"):  # as left by kills in the middle of a save
+        (output / ".unfinished" / name / "hf").mkdir(parents=True)
+        (output / ".unfinished" / name / "hf" / "rest").write_text("")
     launch(recipe | {"output_dir": str(output)}, tmp_path)
     assert losses(output) == losses(run)
     resumed, whole = (load_file(path / "hf" / "model.safetensors") for path in (output, run))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    assert not list(output.glob(".*"))
+    assert not list(output.glob("checkpoint-6/hf/rest"))
 
 
 def test_one_rank_sees_the_same_losses_as_two(run: Path, recipe: dict[str, Any], tmp_path: Path) -> None:

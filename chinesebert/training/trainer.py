@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,9 @@ class PretrainingTrainer(Trainer):
         """Lets transformers write the checkpoint aside, and gives it its name when all ranks are done."""
         output_dir = self.args.output_dir
         unfinished = os.path.join(output_dir, _UNFINISHED)
+        if self.is_world_process_zero():
+            shutil.rmtree(unfinished, ignore_errors=True)  # what a kill in the middle of a save has left
+        _wait_for_all_ranks()
         self.args.output_dir = unfinished
         try:
             super()._save_checkpoint(model, trial)
