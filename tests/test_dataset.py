@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from chinesebert.corpus.dataset import (
+    FILLER_ROW,
     MODEL_INPUTS,
     HeldOutRows,
     MaskedRows,
@@ -230,3 +231,25 @@ def test_rows_masked_by_characters_have_no_words_in_a_batch(samples: MaskedRows)
     assert any(by_characters)
     batch = collate_for_evaluation(chosen)["word_numbers"]
     assert (batch == NO_WORD).all(dim=1).tolist() == by_characters
+
+
+# ------------------------------------------------------------------------------------------------- shares of the ranks
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+def test_ranks_share_the_held_out_rows_and_stay_in_step(held_out: HeldOutRows, ranks: int) -> None:
+    shares = [held_out.batches(rank, ranks, batch_size=4, most=23) for rank in range(ranks)]
+    assert len({tuple(map(len, share)) for share in shares}) == 1
+    rows = [number for share in shares for batch in share for number in batch if number != FILLER_ROW]
+    assert sorted(rows) == list(range(23))
+
+
+def test_no_more_held_out_rows_are_read_than_there_are(held_out: HeldOutRows) -> None:
+    (rows,) = zip(*held_out.batches(0, 1, batch_size=1, most=10**9), strict=True)
+    assert rows == tuple(range(len(held_out)))
+
+
+def test_a_filler_row_counts_for_nothing(held_out: HeldOutRows) -> None:
+    filler, row = held_out[FILLER_ROW], held_out[0]
+    assert (filler["labels"] == IGNORE_INDEX).all()
+    assert np.array_equal(filler["input_ids"], row["input_ids"])

@@ -10,10 +10,12 @@ from torch.utils.data import Dataset
 
 from chinesebert.corpus.order import SampleOrder
 from chinesebert.corpus.packing import Row, RowDresser, RowPlan
-from chinesebert.masking import NO_WORD, Masking, number_words, sample_generator
+from chinesebert.masking import IGNORE_INDEX, NO_WORD, Masking, number_words, sample_generator
 
 # Keeps the draws of evaluation apart from those of training under the same seed.
 _EVALUATION_STREAM = 1 << 63
+# The number of a row that counts for nothing.
+FILLER_ROW = -1
 
 
 class MaskedRows(Dataset[dict[str, Any]]):
@@ -68,8 +70,23 @@ class HeldOutRows(MaskedRows):
     """The rows of held-out text in order, with masks that are the same at every evaluation."""
 
     def __getitem__(self, row_number: int) -> dict[str, Any]:
-        """Row ``row_number`` in ``range(len(self))``."""
-        return self._masked(row_number, sample_generator(self._seed, row_number | _EVALUATION_STREAM))
+        """Row ``row_number`` in ``range(len(self))``, or with ``FILLER_ROW`` a row without labels."""
+        number = max(row_number, 0)
+        sample = self._masked(number, sample_generator(self._seed, number | _EVALUATION_STREAM))
+        if row_number == FILLER_ROW:
+            sample["labels"] = np.full_like(sample["labels"], IGNORE_INDEX)
+        return sample
+
+    def batches(self, rank: int, ranks: int, batch_size: int, most: int) -> list[list[int]]:
+        """The row numbers of one rank, in batches: rank r has rows r, r + ranks, … of the first ``most``.
+
+        Every rank has as many batches of the same sizes, filled up with ``FILLER_ROW``: a rank that ran the model less
+        often than the others would leave them waiting where the model is spread over ranks.
+        """
+        count = min(len(self), most)
+        mine = list(range(rank, count, ranks))
+        mine += [FILLER_ROW] * (-(-count // ranks) - len(mine))
+        return [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
 
 
 # What the model takes; the numbers of the words serve evaluation.

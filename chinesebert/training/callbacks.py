@@ -39,9 +39,10 @@ class PretrainingProgress(ProgressCallback):
                 f"{logs['eval_char_accuracy']:.1%}  words {logs['eval_word_accuracy']:.1%}"
             )
         if "loss" in logs:
+            norm = f"  grad norm {logs['grad_norm']:.2f}" if "grad_norm" in logs else ""  # ZeRO 0 does not tell it
             return (
-                f"step {state.global_step:>7,}  loss {logs['loss']:.3f}  grad norm {logs['grad_norm']:.2f}  "
-                f"lr {logs['learning_rate']:.2e}  epoch {state.epoch:.2f}  {self._speed(args, state):,.0f} tokens/s"
+                f"step {state.global_step:>7,}  loss {logs['loss']:.3f}{norm}  lr {logs['learning_rate']:.2e}  "
+                f"epoch {state.epoch:.2f}  {self._speed(args, state):,.0f} tokens/s"
             )
         return ""
 

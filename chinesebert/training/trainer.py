@@ -54,12 +54,14 @@ class PretrainingTrainer(Trainer):
         return self._loader(self.train_dataset, batches, collate_for_training)
 
     def get_eval_dataloader(self, eval_dataset: HeldOutRows | None = None) -> DataLoader:
-        """Every rank's share of the held-out rows: rank r has rows r, r + ranks, …"""
+        """This rank's share of the held-out rows."""
         rows = eval_dataset if eval_dataset is not None else self.eval_dataset
-        count = min(len(rows), self.args.eval_max_rows)
-        mine = list(range(self.args.process_index, count, self.args.world_size))
-        size = self.args.per_device_eval_batch_size
-        batches = [mine[start : start + size] for start in range(0, len(mine), size)]
+        batches = rows.batches(
+            self.args.process_index,
+            self.args.world_size,
+            self.args.per_device_eval_batch_size,
+            self.args.eval_max_rows,
+        )
         return self._loader(rows, batches, collate_for_evaluation)
 
     def _loader(self, rows: Any, batches: Any, collate: Callable[..., Any]) -> DataLoader:
@@ -132,7 +134,7 @@ class PretrainingTrainer(Trainer):
             facts = self._facts | {"step": self.state.global_step}
             Path(unfinished, name, RUN_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
             os.rename(os.path.join(unfinished, name), os.path.join(output_dir, name))
-            os.rmdir(unfinished)
+            shutil.rmtree(unfinished)
             prune_checkpoints(Path(output_dir), self.args.save_total_limit)
         _wait_for_all_ranks()
 
