@@ -20,7 +20,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in COMMANDS.items():
-        subparser = commands.add_parser(name, help=help_text, description=help_text)
+        subparser = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         if name == command:
             module = importlib.import_module(f"data_prep.{name}")
             module.add_arguments(subparser)

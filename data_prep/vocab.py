@@ -1,8 +1,9 @@
 """``python -m data_prep vocab``: a BERT-layout WordPiece vocabulary from text.
 
 Ids 0 to 103 are those of bert-base-chinese ([PAD] 0, [UNK] 100, [CLS] 101, [SEP] 102, [MASK] 103). After them come
-printable ASCII, all of GB2312 (its symbols, then its 6,763 hanzi), further characters by how often the text has them,
-and WordPiece pieces of Latin words and numbers, trained on the text, up to the wanted size.
+printable ASCII, all of GB2312 (its symbols, then its 6,763 hanzi), a few symbols more, further characters by how often
+the text has them, the ## forms of those that can stand inside a word, and WordPiece pieces of Latin words and numbers,
+trained on the text, up to the wanted size.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import re
 import shlex
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +27,9 @@ DEFAULT_SIZE = 22_528
 # A character outside GB2312 gets a row of its own when it is seen so often. Rarer ones would hardly be learned, and
 # every row they take is one Latin piece less.
 DEFAULT_MIN_COUNT = 5
+
+# What GB2312 lacks and everyday text has.
+_SYMBOLS = "¥€£©®™²³½㎡㎎㎏㎜㎝㎞〇"
 
 _FIRST_FREE_ID = SPECIAL_TOKEN_IDS["[MASK]"] + 1
 _HAN_CHARACTER = re.compile(f"[{HAN}]")
@@ -93,16 +98,25 @@ def build_vocabulary(characters: Counter[str], words: Counter[str], size: int, m
     tokens = [f"[unused{number}]" for number in range(_FIRST_FREE_ID)]
     for token, number in SPECIAL_TOKEN_IDS.items():
         tokens[number] = token
-    single = dict.fromkeys([*_ascii(), *_gb2312(symbols=True), *_gb2312(symbols=False)])
+    single = dict.fromkeys([*_ascii(), *_gb2312(symbols=True), *_gb2312(symbols=False), *_SYMBOLS])
     frequent = [c for c, n in characters.most_common() if n >= min_count and c not in single and not c.isspace()]
     single.update(dict.fromkeys(sorted(frequent, key=lambda c: (-characters[c], c))))
-    tokens += single
+    # 5℃ is one word to BERT's splitter, and unknown as a whole if any piece of it is: what can stand inside a word
+    # has its continuation form too.
+    tokens += [*single, *(CONTINUATION + character for character in single if _stands_inside_words(character))]
     if len(tokens) > size:
         raise InputError(
-            f"--size {size} is too small: the characters alone need {len(tokens)}; raise --size or --min_count"
+            f"--size {size} is too small: the characters alone need {len(tokens)}; raise --size or --min_count "
+            "(all of GB2312 is always in)"
         )
     pieces = _latin_pieces(words, size - len(tokens), known=set(tokens))
     return tokens + pieces
+
+
+def _stands_inside_words(character: str) -> bool:
+    """Whether BERT's splitter leaves a character joined to its neighbours; ASCII aside, whose pieces are trained."""
+    splits = _HAN_CHARACTER.match(character) and character != "〇"  # which BERT does not count as Chinese
+    return not (splits or character.isascii() or unicodedata.category(character)[0] == "P")
 
 
 def _ascii() -> Iterator[str]:

@@ -215,7 +215,7 @@ def test_bad_lines_are_skipped_counted_and_reported(tmp_path: Path, small_vocabu
     assert sum(manifest.skipped.values()) == 2
     output = capsys.readouterr().out
     assert f"{path}:2: no field 'text'" in output
-    assert f"{path}:3: not a JSON object" in output
+    assert f"{path}:3: not valid JSON" in output
 
 
 def test_half_a_surrogate_pair_does_not_end_the_program(tmp_path: Path, small_vocabulary: Path) -> None:

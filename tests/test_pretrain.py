@@ -212,6 +212,13 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(
     assert not list(output.glob("checkpoint-6/hf/rest"))
 
 
+def test_a_finished_run_is_left_as_it_is(run: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    result = launch(recipe | {"output_dir": str(run)}, tmp_path)
+    assert f"finished already: {run / f'checkpoint-{STEPS}'}" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
 def test_one_rank_sees_the_same_losses_as_two(run: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
     """The global batch is split 1 x 8 x 2 instead of 2 x 4 x 2; no dropout, which ranks draw for themselves."""
     model = json.loads(Path(recipe["model"]).read_text()) | {

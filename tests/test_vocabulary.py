@@ -269,3 +269,12 @@ def test_the_default_vocabulary_has_the_layout_of_bert(default_tokens: list[str]
 
 def test_the_default_vocabulary_has_every_hanzi_of_gb2312(default_tokens: list[str]) -> None:
     assert gb2312_hanzi() - set(default_tokens) == set()
+
+
+@pytest.mark.parametrize(
+    "text", ["37.5℃", "¥100", "100㎡", "3×4", "ＡＢＣ１２３", "好😂😂吧", "①②★★→→", "二〇〇八", "あの"]
+)
+def test_symbols_joined_to_their_neighbours_are_known_to_the_default_vocabulary(text: str) -> None:
+    from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+
+    assert "[UNK]" not in ChineseBertTokenizer.from_vocabulary().tokenize(text)

@@ -22,7 +22,7 @@ MAX_DOCUMENT_CHARACTERS = 100_000
 # Where more lines than this share cannot be decoded, the file is in another encoding rather than damaged in places.
 _FOREIGN_SHARE = 0.5
 _FOREIGN_SAMPLE = 200
-_CONVERT = "for example: iconv -f GB18030 -t UTF-8"
+_CONVERT = "for example: iconv -f GB18030 -t UTF-8 FILE > NEW.txt"
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,15 @@ def _json_documents(
         if not line.strip():
             continue
         try:
-            text = json.loads(line)[text_field]
+            record = json.loads(line)
         except (ValueError, RecursionError):
+            bad.add(path, number, "not valid JSON")
+            continue
+        if not isinstance(record, dict):
             bad.add(path, number, "not a JSON object")
             continue
-        except (KeyError, TypeError, IndexError):
+        text = record.get(text_field)
+        if text_field not in record:
             bad.add(path, number, f"no field {text_field!r} (name another with --text_field)")
             continue
         if not isinstance(text, str):

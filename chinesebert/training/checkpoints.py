@@ -74,6 +74,11 @@ def _check_fits(checkpoint: Path, facts: dict[str, int | str]) -> None:
             )
 
 
+def checkpoint_step(checkpoint: Path) -> int:
+    """After how many optimizer steps a checkpoint was written."""
+    return int(json.loads((checkpoint / RUN_FILE).read_text(encoding="utf-8"))["step"])
+
+
 def prune_checkpoints(output_dir: Path, keep: int | None) -> None:
     """Removes all but the newest ``keep`` checkpoints; None keeps all."""
     if keep:

@@ -22,7 +22,7 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.callbacks import PretrainingProgress
-from chinesebert.training.checkpoints import RECIPE_FILE, find_checkpoint
+from chinesebert.training.checkpoints import RECIPE_FILE, checkpoint_step, find_checkpoint
 from chinesebert.training.trainer import PretrainingTrainer
 from chinesebert.vocabulary import vocabulary_sha256
 
@@ -43,6 +43,12 @@ def pretrain(args: PretrainingArguments) -> None:
     rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed)
     facts = run_facts(args, tokenizer, model, rows)
     checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
+    if checkpoint is not None and checkpoint_step(checkpoint) >= args.max_steps:
+        if args.process_index == 0:
+            print(
+                f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps", flush=True
+            )
+        return
     create_parent(Path(args.output_dir or "") / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
     if args.process_index == 0:
         save_recipe(args)
@@ -60,6 +66,7 @@ def pretrain(args: PretrainingArguments) -> None:
         trainer.add_callback(PretrainingProgress)
     if trainer.is_world_process_zero():
         _describe(args, corpora, trainer)
+        print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_final_model()
 
@@ -85,8 +92,8 @@ def load_glyphs(directory: str, tokenizer: ChineseBertTokenizer) -> Glyphs:
     wanted = vocabulary_sha256(tokenizer.tokens())
     if glyphs.metadata["vocab_sha256"] != wanted:
         raise InputError(
-            f"{directory}: these glyphs were made for another vocabulary than the corpus; make them again: "
-            f"python -m data_prep glyphs --vocab CORPUS/tokenizer/vocab.txt --output DIR"
+            f"{directory}: these glyphs were made for another vocabulary than the corpus; make them again: python -m "
+            f"data_prep glyphs --vocab {tokenizer.name_or_path}/vocab.txt --fonts fonts/default.yaml --output DIR"
         )
     return glyphs
 
