@@ -1,1 +1,1 @@
-"""Side-by-side measurements: ``python -m benchmarks.NAME``. Results with hardware and date are in ``results/``."""
+"""Side-by-side measurements: ``python -m benchmarks.NAME``."""
