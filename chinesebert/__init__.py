@@ -3,16 +3,37 @@
 Importing this package registers its configuration, tokenizer and models with the Auto classes of transformers.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 
 from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM, ChineseBertModel, ChineseBertPreTrainedModel
+from chinesebert.modeling_chinesebert import (
+    ChineseBertForMaskedLM,
+    ChineseBertForMultipleChoice,
+    ChineseBertForQuestionAnswering,
+    ChineseBertForSequenceClassification,
+    ChineseBertForTokenClassification,
+    ChineseBertModel,
+    ChineseBertPreTrainedModel,
+)
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
 __version__ = "0.1.0"
 __all__ = [
     "ChineseBertConfig",
     "ChineseBertForMaskedLM",
+    "ChineseBertForMultipleChoice",
+    "ChineseBertForQuestionAnswering",
+    "ChineseBertForSequenceClassification",
+    "ChineseBertForTokenClassification",
     "ChineseBertModel",
     "ChineseBertPreTrainedModel",
     "ChineseBertTokenizer",
@@ -22,3 +43,7 @@ AutoConfig.register("chinesebert", ChineseBertConfig)
 AutoTokenizer.register(ChineseBertConfig, fast_tokenizer_class=ChineseBertTokenizer)
 AutoModel.register(ChineseBertConfig, ChineseBertModel)
 AutoModelForMaskedLM.register(ChineseBertConfig, ChineseBertForMaskedLM)
+AutoModelForMultipleChoice.register(ChineseBertConfig, ChineseBertForMultipleChoice)
+AutoModelForQuestionAnswering.register(ChineseBertConfig, ChineseBertForQuestionAnswering)
+AutoModelForSequenceClassification.register(ChineseBertConfig, ChineseBertForSequenceClassification)
+AutoModelForTokenClassification.register(ChineseBertConfig, ChineseBertForTokenClassification)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from chinesebert.errors import InputError
+from .errors import InputError
 
 
 def _unfinished_path(path: Path) -> Path:

@@ -1,5 +1,8 @@
 """The configuration of ChineseBERT models."""
 
+import os
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
 
@@ -19,6 +22,8 @@ class ChineseBertConfig(BertConfig):
         num_glyph_fonts, glyph_size: a token's images are ``[fonts, size, size]`` pixels (released: 3, 24).
         glyph_trainable: False holds the images as frozen uint8, scaled to [0, 1] when used; True holds float rows that
             are trained and used as they are, like the released checkpoints.
+        folded: the fusion is two tables, for inference; see ``ChineseBertPreTrainedModel.fold``.
+        token_classifier_mlp: the token classifier has the two layers that the original calls ``mlp``, not one.
     """
 
     model_type = "chinesebert"
@@ -32,6 +37,18 @@ class ChineseBertConfig(BertConfig):
     num_glyph_fonts: int = 3
     glyph_size: int = 24
     glyph_trainable: bool = False
+    folded: bool = False
+    token_classifier_mlp: bool = False
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Reads ``config.json``; that of a released checkpoint or a plain BERT as the configuration it has here."""
+        from .loading import own_config
+
+        config, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        return own_config(config, pretrained_model_name_or_path, kwargs), unused
 
     @property
     def glyph_dim(self) -> int:

@@ -1,17 +1,27 @@
-"""The ChineseBERT model (Sun et al., ACL 2021, arXiv 2106.16038), in reading order: embeddings, encoder, heads.
+"""The ChineseBERT model (Sun et al., ACL 2021, arXiv 2106.16038): what all models share, the encoder, the heads.
 
-A token's vector is fused from three: that of the token, that of its pinyin, that of its glyph. The sum with a position
-vector goes through BERT's encoder, which is transformers' own. Submodules are named as in the released checkpoints.
+The embeddings, where it differs from BERT, are in ``embeddings_chinesebert.py``; the encoder is transformers' own.
+Submodules are named as in the released checkpoints.
 """
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.masking_utils import create_bidirectional_mask, packed_sequence_mask_function
-from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
+    MaskedLMOutput,
+    MultipleChoiceModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 from transformers.models.bert.modeling_bert import (
     BertEncoder,
     BertLayer,
@@ -20,172 +30,36 @@ from transformers.models.bert.modeling_bert import (
     BertPooler,
     BertSelfAttention,
 )
-from transformers.utils import can_return_tuple, logging
+from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.masking import IGNORE_INDEX
+from .configuration_chinesebert import ChineseBertConfig
+from .embeddings_chinesebert import (
+    FOLDED_IS_NOT_TRAINED,
+    GLYPH_SCALE,
+    ChineseBertEmbeddings,
+    ChineseBertFoldedEmbeddings,
+    ChineseBertGlyphTable,
+    ChineseBertPinyinEmbedding,
+)
+from .errors import InputError
+from .masking import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from chinesebert.glyph import Glyphs
-    from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-
-logger = logging.get_logger(__name__)
-
-# Glyph images are stored as 0 … 255 and used as 0 … 1.
-_GLYPH_SCALE = 1 / 255
+    from .tokenization_chinesebert import ChineseBertTokenizer
 
 
-class ChineseBertPinyinEmbedding(nn.Module):
-    """Pinyin -> vector: a convolution over the letters of a syllable, then the maximum over its places (paper, 3.3)."""
+class GlyphImages(Protocol):
+    """Whatever holds the images of all tokens: ``chinesebert.glyph.Glyphs`` does."""
 
-    letter_ids: torch.Tensor
-
-    def __init__(self, config: ChineseBertConfig) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(config.pinyin_vocab_size, config.pinyin_embedding_dim)
-        self.conv = nn.Conv1d(config.pinyin_embedding_dim, config.hidden_size, kernel_size=2)
-        # How each syllable id is spelled; row 0, "no pinyin", is all zeros.
-        self.register_buffer(
-            "letter_ids", torch.zeros(config.num_syllables + 1, config.pinyin_length, dtype=torch.uint8)
-        )
-
-    def forward(self, syllable_ids: torch.Tensor) -> torch.Tensor:
-        """Syllable ids ``[B, L]`` -> vectors ``[B, L, H]``.
-
-        A batch has far more tokens than there are syllables, so the whole inventory is encoded once and looked up; a
-        single sentence has fewer, and is encoded as it is.
-        """
-        syllable_ids = syllable_ids.long()
-        if syllable_ids.numel() < self.letter_ids.shape[0]:
-            return self.encode(self.letter_ids[syllable_ids])
-        return nn.functional.embedding(syllable_ids, self.encode(self.letter_ids))
-
-    def encode(self, letter_ids: torch.Tensor) -> torch.Tensor:
-        """Letter ids ``[…, 8]`` -> vectors ``[…, H]``. Padding takes part in the maximum, as in the original."""
-        letters = self.embedding(letter_ids.long().flatten(end_dim=-2))
-        vectors = self.conv(letters.transpose(1, 2)).amax(dim=-1)
-        return vectors.unflatten(0, letter_ids.shape[:-1])
-
-
-class ChineseBertGlyphTable(nn.Module):
-    """The images of all tokens, one row of pixels each: ``weight`` is ``[V, 1728]``, frozen uint8 or trained float."""
-
-    weight: torch.Tensor
-
-    def __init__(self, config: ChineseBertConfig) -> None:
-        super().__init__()
-        shape = (config.vocab_size, config.glyph_dim)
-        if config.glyph_trainable:
-            self.weight = nn.Parameter(torch.zeros(shape))
-        else:
-            self.register_buffer("weight", torch.zeros(shape, dtype=torch.uint8))
-
-    def forward(self, input_ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Token ids ``[B, L]`` -> pixels ``[B, L, 1728]`` of the wanted dtype."""
-        pixels = self.weight[input_ids]
-        return pixels if pixels.is_floating_point() else pixels.to(dtype) * _GLYPH_SCALE
-
-
-class ChineseBertGlyphEmbedding(nn.Module):
-    """Token id -> its pixels. Exists to give the table the name it has in the released checkpoints."""
-
-    def __init__(self, config: ChineseBertConfig) -> None:
-        super().__init__()
-        self.embedding = ChineseBertGlyphTable(config)
-
-    def forward(self, input_ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Token ids ``[B, L]`` -> pixels ``[B, L, 1728]``."""
-        return self.embedding(input_ids, dtype)
-
-
-class ChineseBertEmbeddings(nn.Module):
-    """Fuses token, pinyin and glyph into one vector and adds the position (paper, 3.4)."""
-
-    default_pinyin_ids: torch.Tensor
-
-    def __init__(self, config: ChineseBertConfig) -> None:
-        super().__init__()
-        hidden = config.hidden_size
-        self.pinyin_length = config.pinyin_length
-        self.word_embeddings = nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, hidden)
-        if config.type_vocab_size:
-            self.token_type_embeddings = nn.Embedding(config.type_vocab_size, hidden)
-        self.pinyin_embeddings = ChineseBertPinyinEmbedding(config)
-        self.glyph_embeddings = ChineseBertGlyphEmbedding(config)
-        self.glyph_map = nn.Linear(config.glyph_dim, hidden)
-        self.map_fc = nn.Linear(3 * hidden, hidden)
-        self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        # The most common reading of every token: what is used where no pinyin is given.
-        self.register_buffer("default_pinyin_ids", torch.zeros(config.vocab_size, dtype=torch.int16))
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        pinyin_ids: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """``[B, L]`` ids -> ``[B, L, H]``. See ``ChineseBertModel.forward`` for the forms of ``pinyin_ids``."""
-        positions = self.position_embeddings.num_embeddings
-        if input_ids.shape[1] > positions and position_ids is None:
-            raise ValueError(
-                f"{input_ids.shape[1]} tokens, but the model has {positions} positions: truncate the input"
-            )
-        if position_ids is None:
-            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
-        word = self.word_embeddings(input_ids)
-        pinyin = self._pinyin(input_ids, pinyin_ids)
-        glyph = self.glyph_map(self.glyph_embeddings(input_ids, word.dtype))
-        fused = self.map_fc(torch.cat([word, pinyin, glyph], dim=-1))
-        embeddings = fused + self.position_embeddings(position_ids) + self._token_type(input_ids, token_type_ids)
-        return self.dropout(self.LayerNorm(embeddings))
-
-    def _pinyin(self, input_ids: torch.Tensor, pinyin_ids: torch.Tensor | None) -> torch.Tensor:
-        batch, length = input_ids.shape
-        if pinyin_ids is None:
-            logger.warning_once(
-                "No pinyin_ids were given: every character is read in its most common way. Pass what the tokenizer "
-                "returns as pinyin_ids to have polyphonic characters read in context."
-            )
-            return self.pinyin_embeddings(self.default_pinyin_ids[input_ids].long())
-        if pinyin_ids.shape == (batch, length):
-            return self.pinyin_embeddings(pinyin_ids)
-        if pinyin_ids.shape in ((batch, length, self.pinyin_length), (batch, length * self.pinyin_length)):
-            return self.pinyin_embeddings.encode(pinyin_ids.view(batch, length, self.pinyin_length))
-        letters = self.pinyin_length
-        raise ValueError(
-            f"pinyin_ids have shape {list(pinyin_ids.shape)}; for input_ids {[batch, length]} they must be syllable "
-            f"ids of that shape, or letter ids {[batch, length, letters]} or {[batch, length * letters]}"
-        )
-
-    def _token_type(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor | float:
-        if not hasattr(self, "token_type_embeddings"):
-            if token_type_ids is not None and not torch.compiler.is_compiling() and token_type_ids.any():
-                raise ValueError("this model has no segment embedding (type_vocab_size is 0): leave token_type_ids out")
-            return 0.0
-        return self.token_type_embeddings(torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids)
-
-    def resize_character_tables(self, size: int) -> None:
-        """Gives the tables that are looked up by token ``size`` rows; new rows are zeros."""
-        glyphs = self.glyph_embeddings.embedding
-        resized = _resized(glyphs.weight.data, size)
-        glyphs.weight = nn.Parameter(resized) if isinstance(glyphs.weight, nn.Parameter) else resized
-        self.default_pinyin_ids = _resized(self.default_pinyin_ids, size)
-
-
-def _resized(table: torch.Tensor, rows: int) -> torch.Tensor:
-    resized = table.new_zeros(rows, *table.shape[1:])
-    kept = min(rows, len(table))
-    resized[:kept] = table[:kept]
-    return resized
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """uint8 ``[V, fonts, size, size]``."""
 
 
 class ChineseBertPreTrainedModel(PreTrainedModel):
-    """What all ChineseBERT models share: how they are initialised, saved and loaded."""
+    """What all ChineseBERT models share: how they are initialised, loaded, folded and saved."""
 
     config: ChineseBertConfig
     config_class = ChineseBertConfig
@@ -195,7 +69,7 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _no_split_modules = ["ChineseBertEmbeddings", "BertLayer"]
+    _no_split_modules = ["ChineseBertEmbeddings", "ChineseBertFoldedEmbeddings", "BertLayer"]
     _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}
 
     @torch.no_grad()
@@ -207,35 +81,96 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.letter_ids)
         elif isinstance(module, ChineseBertGlyphTable):
             init.zeros_(module.weight)
-        elif isinstance(module, ChineseBertEmbeddings):
+        elif isinstance(module, ChineseBertEmbeddings | ChineseBertFoldedEmbeddings):
             init.zeros_(module.default_pinyin_ids)
+            if isinstance(module, ChineseBertFoldedEmbeddings):
+                init.zeros_(module.letter_ids)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *model_args: Any,
+        folded: bool | None = None,
+        glyphs: GlyphImages | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Loads our own directories, those of the released checkpoints and their ports, and plain Chinese BERTs.
+
+        Takes the arguments of transformers' ``from_pretrained`` and returns what it returns. Released checkpoints
+        (``pytorch_model.bin`` with ``config/*.json``) give the outputs of the original code. A plain BERT is a warm
+        start: the fusion begins as the identity on the word vector, so the outputs are at first that BERT's.
+
+        Args:
+            pretrained_model_name_or_path: a directory, or the name of a repository on the hub.
+            folded: True folds the model for inference (``fold``); by default it is as it was saved.
+            glyphs: the images that the glyph branch of a warm start is to have, in the order of that vocabulary
+                (``Glyphs.load`` of what ``python -m data_prep glyphs`` wrote). Blank without them.
+
+        Raises:
+            InputError: a file is missing, damaged, or does not fit the others; the message names it.
+        """
+        from .loading import load_model
+
+        return load_model(
+            cls, super().from_pretrained, pretrained_model_name_or_path, model_args, folded, glyphs, kwargs
+        )
+
+    def fold(self) -> "ChineseBertPreTrainedModel":
+        """Folds the fusion into two tables, in place, and returns the model in evaluation mode.
+
+        In evaluation a token's word and glyph, and a syllable's letters, always give the same vectors; the fusion being
+        linear, a table with a row for every token and one with a row for every syllable hold all that it can give.
+        The outputs stay the same; word table, images and convolution go. A folded model cannot be trained.
+        """
+        base = self.base_model
+        if not self.config.folded:
+            self.config.folded = True
+            base.embeddings = base.embeddings.folded(self.config)
+            self._tied_weights_keys = self._ties()
+            self.all_tied_weights_keys = self.get_expanded_tied_weights_keys()
+        return self.eval()
+
+    def _ties(self) -> dict[str, str] | None:
+        """Which weights are the same tensor, by name."""
+        return None
+
+    def train(self, mode: bool = True) -> "ChineseBertPreTrainedModel":
+        """Sets training or evaluation mode; a folded model has only the latter."""
+        if mode and self.config.folded:
+            raise ValueError(FOLDED_IS_NOT_TRAINED)
+        return super().train(mode)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resizes the token tables, and with them the glyphs (new tokens are blank) and default readings (none)."""
+        if self.config.folded and (args or kwargs):
+            raise ValueError("a folded model cannot be resized: resize the original, then fold it")
         table = super().resize_token_embeddings(*args, **kwargs)
-        self.base_model.embeddings.resize_character_tables(table.num_embeddings)
+        if not self.config.folded:
+            self.base_model.embeddings.resize_character_tables(table.num_embeddings)
         return table
 
     @torch.no_grad()
-    def set_character_tables(self, tokenizer: "ChineseBertTokenizer", glyphs: "Glyphs") -> None:
+    def set_character_tables(self, tokenizer: "ChineseBertTokenizer", glyphs: GlyphImages) -> None:
         """Fills what a new model must know about its characters: their images, and how syllables are spelled.
 
         Raises:
-            ValueError: the tokenizer or the glyphs are not of this model's sizes.
+            InputError: the tokenizer or the glyphs are not of this model's sizes.
         """
         embeddings = self.base_model.embeddings
         images = torch.from_numpy(glyphs.images).flatten(start_dim=1)
         table = embeddings.glyph_embeddings.embedding.weight
         if table.is_floating_point():
-            images = images * _GLYPH_SCALE
+            images = images * GLYPH_SCALE
         for name, target, source in (
             ("glyph images", table, images),
             ("syllables", embeddings.pinyin_embeddings.letter_ids, torch.from_numpy(tokenizer.readings.letter_ids())),
             ("default readings", embeddings.default_pinyin_ids, torch.from_numpy(tokenizer.default_pinyin_ids())),
         ):
             if target.shape != source.shape:
-                raise ValueError(
-                    f"{name}: shape {list(source.shape)}, the model's configuration asks for {list(target.shape)}"
+                raise InputError(
+                    f"{name}: shape {list(source.shape)}, the model's configuration asks for {list(target.shape)}; "
+                    "they are of different vocabularies: make them again for the model's own"
                 )
             target.copy_(source)
 
@@ -250,29 +185,38 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
 
     def __init__(self, config: ChineseBertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
-        self.embeddings = ChineseBertEmbeddings(config)
+        self.embeddings = ChineseBertFoldedEmbeddings(config) if config.folded else ChineseBertEmbeddings(config)
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The table of token vectors."""
-        return self.embeddings.word_embeddings
+        """The table of token vectors; of a folded model, the table that its tokens are looked up in."""
+        embeddings = self.embeddings
+        return (
+            embeddings.token_table
+            if isinstance(embeddings, ChineseBertFoldedEmbeddings)
+            else embeddings.word_embeddings
+        )
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replaces the table of token vectors."""
-        self.embeddings.word_embeddings = value
+        if self.config.folded:
+            self.embeddings.token_table = value
+        else:
+            self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         pinyin_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Runs the encoder.
@@ -282,13 +226,20 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
             pinyin_ids: syllable ids ``[B, L]`` as the tokenizer returns them; or letter ids ``[B, L, 8]`` or
                 ``[B, 8 * L]``, as the original and its ports produce them. Without any, each token gets the most common
                 reading of its character.
-            attention_mask: ``[B, L]``, 1 for tokens, 0 for padding.
+            attention_mask: ``[B, L]``, 1 for tokens, 0 for padding (on either side).
             token_type_ids: ``[B, L]``; only for models with a segment embedding.
-            position_ids: ``[B, L]``; from 0 in each row by default.
+            position_ids: ``[B, L]``; by default from 0 at the first token of each row that is not padding.
             segment_ids: ``[B, L]`` for packed rows: tokens see each other only where these are equal. Padding must have
                 a segment of its own (0); ``attention_mask`` is then not needed.
+            inputs_embeds: ``[B, L, H]``, word vectors to use in place of those of ``input_ids``. Glyphs and default
+                readings still come from ``input_ids``; without these, images are blank and nothing has a reading.
+
+        Raises:
+            ValueError: an argument has a wrong shape, or ids that the model does not have (looked at on the CPU only).
         """
-        embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids)
+        if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
+            position_ids = _positions_from_first_token(attention_mask)
+        embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids, inputs_embeds)
         encoded = self.encoder(embeddings, self._attention_mask(embeddings, attention_mask, segment_ids), **kwargs)
         hidden = encoded.last_hidden_state
         return BaseModelOutputWithPooling(
@@ -311,6 +262,12 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         )
 
 
+def _positions_from_first_token(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Positions ``[B, L]`` that start behind padding on the left, so that it changes nothing."""
+    places = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    return (places - attention_mask.long().argmax(dim=1, keepdim=True)).clamp(min=0)
+
+
 class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     """The encoder with the masked-language-model head it is pretrained with; the decoder is tied to the token table."""
 
@@ -318,6 +275,7 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
+    _keys_to_ignore_on_load_unexpected = [r"^bert\.pooler\.", r"^pooler\."]
     # Tells transformers' Trainer that the loss is divided by `num_items_in_batch`, counted over the whole global batch.
     accepts_loss_kwargs = True
 
@@ -325,7 +283,14 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         super().__init__(config)
         self.bert = ChineseBertModel(config, add_pooling_layer=False)
         self.cls = BertOnlyMLMHead(config)
+        self._tied_weights_keys = self._ties()
         self.post_init()
+
+    def _ties(self) -> dict[str, str]:
+        ties = dict(type(self)._tied_weights_keys)
+        if self.config.folded:  # the decoder is all that is left of the word table
+            del ties["cls.predictions.decoder.weight"]
+        return ties
 
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""
@@ -339,12 +304,13 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         pinyin_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         masked_only: bool | None = None,
@@ -353,27 +319,38 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         """Predicts the token at every place, and the loss where ``labels`` are given.
 
         Args:
-            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, segment_ids: see ``ChineseBertModel``.
+            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, segment_ids, inputs_embeds: see
+                ``ChineseBertModel``.
             labels: ``[B, L]``, the original token at masked places, -100 elsewhere.
             num_items_in_batch: what the sum of the losses is divided by: the number of masked places in the whole
                 global batch. By default those of this batch.
             masked_only: run the head at masked places only, so that ``logits`` are ``[masked, V]`` instead of
-                ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head.
+                ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head; not in
+                a compiled graph, which has to know how many places there are.
         """
         hidden = self.bert(
-            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, segment_ids, return_dict=True, **kwargs
+            input_ids,
+            pinyin_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            segment_ids,
+            inputs_embeds,
+            return_dict=True,
+            **kwargs,
         )
         states = hidden.last_hidden_state
+        if masked_only is None:
+            masked_only = self.training and not torch.compiler.is_compiling()
         if labels is None:
             loss, logits = None, self.cls(states)
-        else:
+        elif masked_only:
             masked = labels != IGNORE_INDEX
-            if masked_only if masked_only is not None else self.training:
-                logits = masked_logits = self.cls(states[masked])
-            else:
-                logits = self.cls(states)
-                masked_logits = logits[masked]
-            loss = masked_lm_loss(masked_logits, labels[masked], num_items_in_batch)
+            logits = self.cls(states[masked])
+            loss = masked_lm_loss(logits, labels[masked], num_items_in_batch)
+        else:
+            logits = self.cls(states)
+            loss = masked_lm_loss(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
         )
@@ -382,11 +359,258 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
 def masked_lm_loss(
     logits: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Cross entropy of ``logits`` ``[masked, V]`` in float32, summed and divided by ``num_items_in_batch``.
+    """Cross entropy of ``logits`` ``[N, V]`` in float32, summed over the places with a label (not -100) and divided by
+    ``num_items_in_batch``.
 
     Dividing by the count of the whole global batch, not of this micro-batch, makes loss and gradients the same however
     the batch is split over ranks and accumulation steps.
     """
-    total = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-    count = torch.as_tensor(len(labels) if num_items_in_batch is None else num_items_in_batch, device=total.device)
+    total = nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    if num_items_in_batch is None:
+        count = (labels != IGNORE_INDEX).sum()
+    else:
+        count = torch.as_tensor(num_items_in_batch, device=total.device)
     return total / count.clamp(min=1)  # a batch without labels has loss 0, not NaN
+
+
+class ChineseBertForSequenceClassification(ChineseBertPreTrainedModel):
+    """The encoder with one label, number, or set of labels a text, read from the pooled first token."""
+
+    accepts_loss_kwargs = False  # the mean over the texts of a micro-batch
+
+    def __init__(self, config: ChineseBertConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.bert = ChineseBertModel(config)
+        self.dropout = nn.Dropout(_head_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        pinyin_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Scores the labels: ``logits`` are ``[B, num_labels]``.
+
+        Args:
+            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: see
+                ``ChineseBertModel``.
+            labels: ``[B]`` label numbers; or ``[B]`` floats where ``num_labels`` is 1 (squared error); or
+                ``[B, num_labels]`` floats, several labels a text. ``config.problem_type`` says which, or it is guessed.
+        """
+        hidden = self.bert(
+            input_ids,
+            pinyin_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(hidden.pooler_output))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
+        )
+
+
+class ChineseBertTokenClassifierMLP(nn.Module):
+    """The two-layer token classifier of the original, named as there: ``[…, H]`` -> ``[…, num_labels]``."""
+
+    def __init__(self, config: ChineseBertConfig) -> None:
+        super().__init__()
+        self.dense_layer = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense_to_labels_layer = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """``[…, H]`` -> ``[…, num_labels]``."""
+        return self.dense_to_labels_layer(torch.tanh(self.dense_layer(states)))
+
+
+class ChineseBertForTokenClassification(ChineseBertPreTrainedModel):
+    """The encoder with one label a token; ``config.token_classifier_mlp`` chooses the original's two-layer head."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^bert\.pooler\.", r"^pooler\."]
+    accepts_loss_kwargs = True  # the mean over the labelled tokens of the whole global batch
+
+    def __init__(self, config: ChineseBertConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.bert = ChineseBertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(_head_dropout(config))
+        self.classifier: nn.Module = (
+            ChineseBertTokenClassifierMLP(config)
+            if config.token_classifier_mlp
+            else nn.Linear(config.hidden_size, config.num_labels)
+        )
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        pinyin_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Scores the labels of every token: ``logits`` are ``[B, L, num_labels]``.
+
+        Args:
+            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: see
+                ``ChineseBertModel``.
+            labels: ``[B, L]`` label numbers, -100 where there is none.
+            num_items_in_batch: what the sum of the losses is divided by; by default the labelled tokens of this batch.
+        """
+        hidden = self.bert(
+            input_ids,
+            pinyin_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(hidden.last_hidden_state))
+        loss = None
+        if labels is not None:
+            loss = masked_lm_loss(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
+        )
+
+
+class ChineseBertForQuestionAnswering(ChineseBertPreTrainedModel):
+    """The encoder with a start and an end score a token, for answers that are spans of the text."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^bert\.pooler\.", r"^pooler\."]
+    accepts_loss_kwargs = False  # the mean over the questions of a micro-batch
+
+    def __init__(self, config: ChineseBertConfig) -> None:
+        super().__init__(config)
+        self.bert = ChineseBertModel(config, add_pooling_layer=False)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        pinyin_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        start_positions: torch.Tensor | None = None,
+        end_positions: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> QuestionAnsweringModelOutput:
+        """Scores every token as first and as last of the answer: two tensors ``[B, L]``.
+
+        Args:
+            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: see
+                ``ChineseBertModel``.
+            start_positions, end_positions: ``[B]``, the first and last token of the answer; one outside the text (cut
+                off, say) counts nothing. The loss is the mean of both cross entropies.
+        """
+        hidden = self.bert(
+            input_ids,
+            pinyin_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        start_logits, end_logits = self.qa_outputs(hidden.last_hidden_state).unbind(dim=-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = self.loss_function(start_logits, end_logits, start_positions, end_positions)
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=start_logits.contiguous(),
+            end_logits=end_logits.contiguous(),
+            hidden_states=hidden.hidden_states,
+            attentions=hidden.attentions,
+        )
+
+
+class ChineseBertForMultipleChoice(ChineseBertPreTrainedModel):
+    """The encoder with one score a choice, read from the pooled first token of each."""
+
+    accepts_loss_kwargs = False  # the mean over the questions of a micro-batch
+
+    def __init__(self, config: ChineseBertConfig) -> None:
+        super().__init__(config)
+        self.bert = ChineseBertModel(config)
+        self.dropout = nn.Dropout(_head_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        pinyin_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> MultipleChoiceModelOutput:
+        """Scores the choices: ``logits`` are ``[B, C]``.
+
+        Args:
+            input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: as ``ChineseBertModel``
+                takes them, with a dimension for the choices after the first: ``[B, C, L]`` (letters ``[B, C, L, 8]`` or
+                ``[B, C, 8 * L]``).
+            labels: ``[B]``, the number of the right choice.
+        """
+        given = inputs_embeds if input_ids is None else input_ids
+        if given is None:
+            raise ValueError("give input_ids (or inputs_embeds, the word vectors)")
+        choices = given.shape[1]
+        arguments = (input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids)
+        hidden = self.bert(
+            *(None if argument is None else argument.flatten(end_dim=1) for argument in arguments),
+            inputs_embeds=None if inputs_embeds is None else inputs_embeds.flatten(end_dim=1),
+            return_dict=True,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(hidden.pooler_output)).view(-1, choices)
+        loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
+        return MultipleChoiceModelOutput(
+            loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
+        )
+
+
+def _head_dropout(config: ChineseBertConfig) -> float:
+    return config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+
+
+MODEL_CLASSES: tuple[type[ChineseBertPreTrainedModel], ...] = (
+    ChineseBertModel,
+    ChineseBertForMaskedLM,
+    ChineseBertForSequenceClassification,
+    ChineseBertForTokenClassification,
+    ChineseBertForQuestionAnswering,
+    ChineseBertForMultipleChoice,
+)

@@ -1,8 +1,9 @@
 """Pinyin: the reading of every character in its context, and the inventory of syllables.
 
 A *syllable* is written as the released checkpoints write it: letters, ``v`` for ü, the tone as a digit at the end
-(``zhong4``, ``lv4``); a neutral tone has no digit (``de``). A *syllable id* is its place in the inventory, from 1;
-0 means "no pinyin" (special tokens, anything that is not a Han character, masked positions).
+(``zhong4``, ``lv4``); a neutral tone has no digit (``de``), or a 5 where a released checkpoint has one. A *syllable id*
+is its place in the inventory, from 1; 0 means "no pinyin" (special tokens, anything that is not a Han character, masked
+positions).
 
 Which reading a character has is decided as pypinyin decides it: its phrase dictionary is matched against the text from
 left to right, longest phrase first, and a character outside any phrase takes its most common reading. Here one
@@ -10,8 +11,8 @@ Aho-Corasick automaton does the matching, which gives pypinyin's first readings 
 (``tests/test_pinyin.py`` compares the two).
 """
 
-import bisect
 import functools
+import gzip
 import hashlib
 import json
 import os
@@ -24,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chinesebert.atomic import atomic_file
-from chinesebert.errors import InputError
-from chinesebert.vocabulary import HAN
+from .atomic import atomic_file
+from .errors import InputError
+from .phrases import LongestBeginnings, LongestPhrases
 
 # The released 32-symbol alphabet: ten-less digits for tones, then letters. 0 pads and means "no pinyin".
 PINYIN_ALPHABET = "012345abcdefghijklmnopqrstuvwxyz"
@@ -34,9 +35,14 @@ PINYIN_ALPHABET = "012345abcdefghijklmnopqrstuvwxyz"
 PINYIN_LENGTH = 8
 
 READINGS_FILE = "readings.json"
-_READINGS_FORMAT = 1
-_SYLLABLE = re.compile(r"[a-z]{1,7}[1-4]?")
-_HAN_CHARACTER = re.compile(f"[{HAN}]")
+_READINGS_FORMAT = 2
+_GZIP = b"\x1f\x8b"
+_SYLLABLE = re.compile(r"[a-z]{1,7}[1-5]?")
+# How a text is cut into phrases; see ``phrases.py``.
+SEGMENTATIONS: dict[str, type[LongestPhrases] | type[LongestBeginnings]] = {
+    "longest phrases": LongestPhrases,
+    "longest beginnings": LongestBeginnings,
+}
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,19 @@ class Readings:
         characters: a Han character -> its most common syllable.
         phrases: a phrase of Han characters -> its syllables, one a character (``""`` = none).
         source: where the dictionary comes from, e.g. ``"pypinyin 0.55.0"``.
+        segmentation: how a text is cut into phrases, a key of ``SEGMENTATIONS``.
         syllables: the inventory in alphabetical order; the id of ``syllables[i]`` is ``i + 1``.
     """
 
     characters: Mapping[str, str]
     phrases: Mapping[str, tuple[str, ...]]
     source: str
+    segmentation: str = "longest phrases"
     syllables: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.segmentation not in SEGMENTATIONS:
+            raise InputError(f"{self.source}: unknown segmentation {self.segmentation!r}; update this program")
         for phrase, syllables in self.phrases.items():
             if len(phrase) != len(syllables):
                 raise InputError(f"{self.source}: {phrase} has {len(phrase)} characters but {len(syllables)} syllables")
@@ -63,12 +73,13 @@ class Readings:
         for syllable in inventory:
             if not _SYLLABLE.fullmatch(syllable):
                 raise InputError(
-                    f"{self.source}: {syllable!r} is not a syllable (letters, then a tone digit 1-4 or none)"
+                    f"{self.source}: {syllable!r} is not a syllable (letters, then a tone digit 1-5 or none)"
                 )
         object.__setattr__(self, "syllables", tuple(sorted(inventory)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Readings, (self.characters, self.phrases, self.source)  # without the automaton, which cannot be pickled
+        # Without the automaton, which cannot be pickled.
+        return Readings, (self.characters, self.phrases, self.source, self.segmentation)
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
@@ -83,38 +94,14 @@ class Readings:
         return [[self._ids[syllable] for syllable in syllables] for syllables in self.phrases.values()]
 
     @functools.cached_property
-    def _automaton(self) -> Any:
-        import ahocorasick_rs
-
-        return ahocorasick_rs.AhoCorasick(list(self.phrases), matchkind=ahocorasick_rs.MatchKind.LeftmostLongest)
-
-    @functools.cached_property
-    def _tails(self) -> Any:
-        """An automaton of the beginnings of phrases that pypinyin reads character by character; see ``_reads_tail``."""
-        import ahocorasick_rs
-
-        tails = {
-            phrase[:length]
-            for phrase in self.phrases
-            for length in range(3, len(phrase))
-            if self._automaton.find_matches_as_indexes(phrase[1:length])
-        }
-        return ahocorasick_rs.AhoCorasick(sorted(filter(self._is_tail, tails)))
-
-    def _is_tail(self, beginning: str) -> bool:
-        """Whether no phrase begins where ``beginning`` does, so that nothing of it is read as a phrase at once."""
-        return all(start > 0 for _, start, _ in self._automaton.find_matches_as_indexes(beginning))
+    def _phrase_finder(self) -> LongestPhrases | LongestBeginnings:
+        return SEGMENTATIONS[self.segmentation](list(self.phrases))
 
     def syllable_ids(self, text: str) -> list[int]:
         """The syllable id of every character of ``text`` in context: length ``len(text)``, 0 where there is none."""
-        singles = list(map(self._character_ids.get, map(ord, text)))
-        ids = singles.copy()
-        matches = self._automaton.find_matches_as_indexes(text)
-        for phrase, start, end in matches:
+        ids = list(map(self._character_ids.get, map(ord, text)))
+        for phrase, start, end in self._phrase_finder.find(text):
             ids[start:end] = self._phrase_ids[phrase]
-        for _, start, end in self._tails.find_matches_as_indexes(text, overlapping=True):
-            if _reads_tail(text, start, end, matches):
-                ids[start:end] = singles[start:end]
         return [number or 0 for number in ids]
 
     def character_syllable_id(self, character: str) -> int:
@@ -137,15 +124,18 @@ class Readings:
         content = {
             "format": _READINGS_FORMAT,
             "source": self.source,
+            "segmentation": self.segmentation,
             "characters": dict(sorted(self.characters.items())),
             "phrases": {phrase: " ".join(s or "-" for s in self.phrases[phrase]) for phrase in sorted(self.phrases)},
         }
         return json.dumps(content, ensure_ascii=False, indent=0)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the dictionary as JSON."""
+        """Writes the dictionary as JSON, compressed where the name ends in ``.gz``."""
+        content = self._to_json().encode()
         with atomic_file(path) as unfinished:
-            unfinished.write_text(self._to_json(), encoding="utf-8")
+            # Without a time stamp, so that equal dictionaries are equal files.
+            unfinished.write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Readings":
@@ -158,30 +148,17 @@ class Readings:
         return _pypinyin_readings()
 
 
-def _reads_tail(text: str, start: int, end: int, matches: list[tuple[int, int, int]]) -> bool:
-    """Whether pypinyin reads ``text[start:end]``, the beginning of a phrase that does not come, without any phrases.
-
-    It does at the end of a run of Han characters: having read on in the hope of the whole phrase, it gives up on all of
-    these characters at once, where elsewhere it gives up on the first alone. 长 in 放长线 is zhang3 to it, in 放长线吧
-    chang2. The readings of released checkpoints have this too.
-    """
-    if _HAN_CHARACTER.match(text, end):
-        return False
-    place = bisect.bisect_left(matches, start, key=lambda match: match[1]) - 1  # the last phrase that began before
-    return place < 0 or matches[place][2] <= start
-
-
 @functools.lru_cache(maxsize=4)
 def _load_readings(path: str, modified: int) -> Readings:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(gzip.decompress(data) if (data := Path(path).read_bytes())[:2] == _GZIP else data)
         if content["format"] != _READINGS_FORMAT:
             raise InputError(f"format {content['format']}, this program reads {_READINGS_FORMAT}; update it")
         phrases = {
             phrase: tuple("" if syllable == "-" else syllable for syllable in syllables.split(" "))
             for phrase, syllables in content["phrases"].items()
         }
-        return Readings(content["characters"], phrases, content["source"])
+        return Readings(content["characters"], phrases, content["source"], content["segmentation"])
     except OSError as error:
         raise InputError(f"{path}: cannot read the reading dictionary ({error.strerror})") from error
     except InputError as error:
@@ -194,8 +171,13 @@ def _load_readings(path: str, modified: int) -> Readings:
 
 @functools.lru_cache(maxsize=1)
 def _pypinyin_readings() -> Readings:
-    import pypinyin
-    from pypinyin.constants import PHRASES_DICT, PINYIN_DICT, RE_HANS
+    try:
+        import pypinyin
+        from pypinyin.constants import PHRASES_DICT, PINYIN_DICT, RE_HANS
+    except ImportError as error:
+        raise InputError(
+            f"there is no {READINGS_FILE} to read pinyin with, and pypinyin is not installed: pip install pypinyin"
+        ) from error
 
     # A character outside pypinyin's idea of Han is passed through by it even where its table has a reading.
     characters = {
@@ -203,12 +185,22 @@ def _pypinyin_readings() -> Readings:
         for code, readings in PINYIN_DICT.items()
         if RE_HANS.match(chr(code))
     }
-    phrases = {phrase: tuple(map(_first_syllable, readings)) for phrase, readings in PHRASES_DICT.items()}
+    # pypinyin matches phrases within runs of Han characters, so one with another sign in it is never met.
+    phrases = {
+        phrase: tuple(map(_first_syllable, readings))
+        for phrase, readings in PHRASES_DICT.items()
+        if RE_HANS.match(phrase)
+    }
     return Readings(
         {character: syllable for character, syllable in characters.items() if syllable},
         phrases,
         source=f"pypinyin {pypinyin.__version__}",
+        segmentation="longest phrases" if _version(pypinyin.__version__) >= (0, 55) else "longest beginnings",
     )
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", name)[:2])
 
 
 def _first_syllable(readings: Iterable[str]) -> str:

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tokenizers import Encoding
 from transformers import BatchEncoding, BertTokenizer
 from transformers.utils import PaddingStrategy
 
-from chinesebert.atomic import atomic_file
-from chinesebert.errors import InputError
-from chinesebert.pinyin import READINGS_FILE, Readings
-from chinesebert.vocabulary import CONTINUATION, han_character, is_ordinary, read_vocabulary, vocabulary_sha256
+from .atomic import atomic_file
+from .errors import InputError
+from .pinyin import READINGS_FILE, Readings
+from .vocabulary import CONTINUATION, han_character, is_ordinary, read_vocabulary, vocabulary_sha256
 
 DEFAULT_VOCABULARY = Path(__file__).parent / "assets" / "vocab.txt"
+
+
+# What transformers remembers of how a tokenizer was made, and would save with it.
+_NOT_SAVED = (
+    "id2pinyin", "is_local", "local_files_only", "name_or_path", "pinyin2tensor", "pinyin_map", "readings", "vocab_file"
+)  # fmt: skip
 
 
 class ChineseBertTokenizer(BertTokenizer):
@@ -32,6 +38,8 @@ class ChineseBertTokenizer(BertTokenizer):
         readings: the reading dictionary; by default that of the installed pypinyin.
         readings_file: a file that ``Readings.save`` wrote; ``from_pretrained`` passes the one in the directory, so a
             saved tokenizer reads the same for ever, whatever pypinyin is installed.
+        pinyin_map, pinyin2tensor, id2pinyin: the tables that JunnYu's port keeps in ``tokenizer_config.json``; with
+            the first two, as with those of a released directory, readings are those of the released checkpoints.
     """
 
     vocab_files_names = BertTokenizer.vocab_files_names | {"readings_file": READINGS_FILE}
@@ -39,23 +47,55 @@ class ChineseBertTokenizer(BertTokenizer):
 
     def __init__(
         self,
-        vocab: dict[str, int] | None = None,
+        vocab: dict[str, int] | str | None = None,
         readings: Readings | None = None,
         readings_file: str | None = None,
+        vocab_file: str | None = None,
+        pinyin_map: dict[str, Any] | None = None,
+        pinyin2tensor: dict[str, list[int]] | None = None,
+        id2pinyin: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if isinstance(vocab, str) or (vocab_file is not None and _has_gaps(vocab)):
+            vocab = _numbered(read_vocabulary(vocab if isinstance(vocab, str) else str(vocab_file)))
+        if readings is None and readings_file is None and pinyin2tensor is not None:
+            from .released import spelled_readings
+
+            readings = spelled_readings(pinyin_map, pinyin2tensor, "tokenizer_config.json")
         if readings is None:
             readings = Readings.load(readings_file) if readings_file else Readings.from_pypinyin()
         self.readings = readings
         super().__init__(vocab=vocab, **kwargs)
 
     @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> "ChineseBertTokenizer":
+        """Reads a directory (or hub repository) of this package, of a released checkpoint or a port, or of a BERT.
+
+        Released checkpoints get the readings they were trained on, those of pypinyin 0.38.1, spelled as their tables
+        say; a plain BERT gets those of the installed pypinyin.
+
+        Raises:
+            InputError: a file is missing or damaged; the message names it.
+        """
+        from .loading import foreign_readings
+
+        if not {"readings", "readings_file"} & kwargs.keys():
+            readings = foreign_readings(pretrained_model_name_or_path, kwargs)
+            if readings is not None:
+                kwargs["readings"] = readings
+        tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        for name in _NOT_SAVED:  # how it was made says nothing about what it is
+            tokenizer.init_kwargs.pop(name, None)
+        return tokenizer
+
+    @classmethod
     def from_vocabulary(
         cls, path: str | os.PathLike[str] = DEFAULT_VOCABULARY, readings: Readings | None = None, **kwargs: Any
     ) -> "ChineseBertTokenizer":
         """A tokenizer over a vocabulary file; without arguments the default vocabulary of this package."""
-        vocab = {token: number for number, token in enumerate(read_vocabulary(path))}
-        return cls(vocab=vocab, readings=readings, **kwargs)
+        return cls(vocab=_numbered(read_vocabulary(path)), readings=readings, **kwargs)
 
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> "ChineseBertTokenizer":
@@ -98,6 +138,18 @@ class ChineseBertTokenizer(BertTokenizer):
     def continuation_tokens(self) -> NDArray[np.bool_]:
         """Marks the tokens that go on with the word of the token before (``##ing``): bool ``[V]``."""
         return np.array([token.startswith(CONTINUATION) for token in self.tokens()], dtype=np.bool_)
+
+    def convert_pinyin_ids_to_letters(self, pinyin_ids: ArrayLike) -> NDArray[np.int64]:
+        """How syllable ids ``[…]`` are spelled in the released 32-symbol alphabet: int64 ``[…, 8]``, padded with 0.
+
+        This is the form in which the original code and its ports pass ``pinyin_ids``.
+        """
+        return self.readings.letter_ids().astype(np.int64)[np.asarray(pinyin_ids)]
+
+    def convert_pinyin_ids_to_syllables(self, pinyin_ids: Sequence[int]) -> list[str]:
+        """Syllable ids as text, ``["wo3", "xi3", ""]``: "" where there is none."""
+        syllables = ("", *self.readings.syllables)
+        return [syllables[number] for number in pinyin_ids]
 
     def _encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:
         """Adds ``pinyin_ids`` to what the fast tokenizer returns (transformers calls this for one text or many)."""
@@ -147,8 +199,6 @@ class ChineseBertTokenizer(BertTokenizer):
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         """Saves everything the tokenizer needs, its readings included; returns the names of the files."""
-        for name in ("is_local", "local_files_only"):  # how it was loaded says nothing about what it is
-            self.init_kwargs.pop(name, None)
         saved = super().save_pretrained(save_directory, *args, **kwargs)
         prefix = f"{kwargs['filename_prefix']}-" if kwargs.get("filename_prefix") else ""
         vocabulary_file = Path(save_directory) / f"{prefix}vocab.txt"
@@ -157,6 +207,15 @@ class ChineseBertTokenizer(BertTokenizer):
         readings_file = Path(save_directory) / f"{prefix}{READINGS_FILE}"
         self.readings.save(readings_file)
         return (*saved, str(vocabulary_file), str(readings_file))
+
+
+def _numbered(tokens: list[str]) -> dict[str, int]:
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def _has_gaps(vocab: dict[str, int] | None) -> bool:
+    """Whether ids are missing: the ports' ``tokenizer.json`` lost the token U+2028, which ``vocab.txt`` has."""
+    return vocab is not None and len(vocab) <= max(vocab.values())
 
 
 def _as_samples(text: Any, text_pair: Any, batched: bool, split: bool) -> list[tuple[Any, ...]]:

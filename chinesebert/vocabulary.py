@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from chinesebert.errors import InputError
+from .errors import InputError
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # The ids of bert-base-chinese, kept so that tools written for it find the special tokens where they expect them.

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
-from chinesebert import modeling_chinesebert
+from chinesebert import embeddings_chinesebert
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.corpus.dataset import MaskedRows, collate_for_training
 from chinesebert.corpus.packing import RowDresser, RowPlan
@@ -160,12 +160,12 @@ def test_letters_and_syllables_say_the_same(model: ChineseBertForMaskedLM, rows:
     torch.testing.assert_close(spelled, model(**inputs).logits, atol=1e-5, rtol=1e-5)
 
 
-def test_encoding_the_inventory_equals_encoding_the_tokens(model: ChineseBertForMaskedLM) -> None:
+def test_the_syllables_of_a_batch_are_encoded_once_each(model: ChineseBertForMaskedLM) -> None:
+    asked = []
     embedding = model.bert.embeddings.pinyin_embeddings
-    few = torch.randint(SYLLABLES + 1, (1, 12))
-    many = few.repeat(20, 1)
-    assert few.numel() < SYLLABLES < many.numel()
-    torch.testing.assert_close(embedding(many), embedding(few).expand(20, -1, -1), atol=1e-6, rtol=1e-5)
+    embedding.register_forward_pre_hook(lambda module, arguments: asked.append(arguments[0]))
+    model(torch.tensor([[5, 6, 7, 5]]), torch.tensor([[3, 1, 3, 1]]))
+    assert [ids.tolist() for ids in asked] == [[1, 3]]
 
 
 @pytest.mark.parametrize("rows", [1, 20], ids=["fewer tokens than syllables", "more tokens than syllables"])
@@ -188,9 +188,9 @@ def test_without_pinyin_the_most_common_readings_are_used(model: ChineseBertForM
 
 
 def test_missing_pinyin_is_warned_of_once(model: ChineseBertForMaskedLM, caplog: pytest.LogCaptureFixture) -> None:
-    modeling_chinesebert.logger.warning_once.cache_clear()
+    embeddings_chinesebert.logger.warning_once.cache_clear()
     input_ids = make_inputs(1, 5)["input_ids"]
-    with caplog.at_level(logging.WARNING, logger=modeling_chinesebert.logger.name):
+    with caplog.at_level(logging.WARNING, logger=embeddings_chinesebert.logger.name):
         model(input_ids)
         model(input_ids)
     assert [record.message.startswith("No pinyin_ids were given") for record in caplog.records] == [True]

@@ -1,0 +1,135 @@
+"""The models that are measured against each other, all of one size, and what one step of each is."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BertConfig, BertForMaskedLM
+
+from benchmarks.inputs import Batch
+from benchmarks.straightforward import StraightforwardChineseBert
+from chinesebert.configuration_chinesebert import ChineseBertConfig
+from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
+
+_MODELS = Path(__file__).resolve().parent.parent / "configs" / "model"
+SIZES = ("base", "small", "tiny")
+# For tests, which want to see that the program works.
+_TINY = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+
+TRAINING, INFERENCE = MODES = ("training", "inference")
+DTYPES = ("float32", "bfloat16")
+
+
+def make_config(size: str) -> ChineseBertConfig:
+    """The sizes of all variants: the default vocabulary with the widths of ``configs/model/SIZE.json``."""
+    widths = _TINY if size == "tiny" else json.loads((_MODELS / f"{size}.json").read_text())
+    return ChineseBertConfig(**widths, attn_implementation="sdpa")
+
+
+def build_bert(config: ChineseBertConfig) -> nn.Module:
+    """Transformers' model of the same size, with its two segments."""
+    shared = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    others = ("max_position_embeddings", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+    sizes = {name: getattr(config, name) for name in (*shared, *others)}
+    return BertForMaskedLM(BertConfig(**sizes, attn_implementation="sdpa"))
+
+
+def build_ours(config: ChineseBertConfig) -> ChineseBertForMaskedLM:
+    """Our model; what its images and spellings are makes no difference to its speed, so they are random."""
+    model: Any = ChineseBertForMaskedLM(copy.deepcopy(config))  # a model that is folded says so in its configuration
+    embeddings = model.bert.embeddings
+    embeddings.glyph_embeddings.embedding.weight.random_(0, 256)
+    embeddings.pinyin_embeddings.letter_ids[1:].random_(0, config.pinyin_vocab_size)
+    return model
+
+
+def build_folded(config: ChineseBertConfig) -> nn.Module:
+    """Our model with its embeddings folded into tables, for inference."""
+    return build_ours(config).eval().fold()
+
+
+def _tokens(batch: Batch) -> dict[str, torch.Tensor]:
+    return {"input_ids": batch.input_ids}
+
+
+def _tokens_and_letters(batch: Batch) -> dict[str, torch.Tensor]:
+    return {"input_ids": batch.input_ids, "pinyin_ids": batch.letter_ids}
+
+
+def _tokens_and_syllables(batch: Batch) -> dict[str, torch.Tensor]:
+    return {"input_ids": batch.input_ids, "pinyin_ids": batch.pinyin_ids}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the models.
+
+    Attributes:
+        title: how tables call it.
+        build: the sizes -> the model.
+        inputs: a batch -> the arguments of its forward.
+        modes: what it is measured in.
+    """
+
+    title: str
+    build: Callable[[ChineseBertConfig], nn.Module]
+    inputs: Callable[[Batch], dict[str, torch.Tensor]]
+    modes: tuple[str, ...] = MODES
+
+
+BERT, STRAIGHTFORWARD, OURS, FOLDED = "bert", "straightforward", "ours", "ours_folded"
+VARIANTS = {
+    BERT: Variant("(a) transformers' BERT", build_bert, _tokens),
+    STRAIGHTFORWARD: Variant("(b) ChineseBERT as in the paper", StraightforwardChineseBert, _tokens_and_letters),
+    OURS: Variant("(c) ours", build_ours, _tokens_and_syllables),
+    FOLDED: Variant("(c) ours, folded", build_folded, _tokens_and_syllables, modes=(INFERENCE,)),
+}
+
+
+def variants_in(mode: str) -> list[str]:
+    """The names of the variants that are measured in a mode."""
+    return [name for name, variant in VARIANTS.items() if mode in variant.modes]
+
+
+Step = Callable[[Batch], Any]
+
+
+def make_step(name: str, mode: str, dtype: str, config: ChineseBertConfig, device: torch.device) -> Step:
+    """A fresh model of a variant with what is done to a batch in one step of a mode."""
+    torch.manual_seed(0)
+    variant = VARIANTS[name]
+    model = variant.build(config).to(device)
+    if mode == TRAINING:
+        return _training_step(model, variant, getattr(torch, dtype), device)
+    return _inference_step(model.to(getattr(torch, dtype)), variant)
+
+
+def _training_step(model: nn.Module, variant: Variant, dtype: torch.dtype, device: torch.device) -> Step:
+    """Zero, forward, backward, AdamW; the weights are float32 and bfloat16 is autocast's, as in pretraining."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step(batch: Batch) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = model(**variant.inputs(batch), labels=batch.labels).loss
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _inference_step(model: nn.Module, variant: Variant) -> Step:
+    """The logits of every place, by a model whose weights are of the wanted type."""
+    model.eval()
+
+    def step(batch: Batch) -> torch.Tensor:
+        with torch.inference_mode():
+            return model(**variant.inputs(batch)).logits
+
+    return step

@@ -1,0 +1,177 @@
+"""Which layout a checkpoint has, and how a model of this package is made from it.
+
+Three layouts are read: our own; the one of the released ChineseBERT checkpoints and their ports (``released.py``); and
+plain Chinese BERTs (``warm_start.py``). The last two are translated: first ``config.json``, then the weights.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from transformers import PreTrainedConfig
+
+from .configuration_chinesebert import ChineseBertConfig
+from .errors import InputError
+from .pinyin import READINGS_FILE, Readings
+from .released import is_released, read_readings
+from .released import translate_config as released_config
+from .released import translate_state as released_state
+from .vocabulary import read_vocabulary
+from .warm_start import set_tables as set_warm_tables
+from .warm_start import translate_config as bert_config
+from .warm_start import translate_state as bert_state
+from .weights import check_weight_files, find_file, hub_arguments, read_json, read_state_dict
+
+if TYPE_CHECKING:
+    from .modeling_chinesebert import ChineseBertPreTrainedModel, GlyphImages
+
+Source = str | os.PathLike[str]
+# Without one of these a model would be quietly wrong, not untrained.
+_CHARACTER_TABLES = ("letter_ids", "default_pinyin_ids", "glyph_embeddings.embedding.weight", "_table.weight")
+
+
+def own_config(config: dict[str, Any], source: Source, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """``config.json`` of any layout as ``ChineseBertConfig`` reads it.
+
+    Raises:
+        InputError: it is the configuration of another kind of model.
+    """
+    hub = hub_arguments(kwargs)
+    if is_own_layout(config):
+        return config
+    if is_released(config, source, hub):
+        return released_config(config, source, hub)
+    if config.get("model_type") == "bert":
+        return bert_config(config, source)
+    raise InputError(
+        f"{source}: config.json is of a {config.get('model_type')!r} model; give a ChineseBERT or a Chinese BERT"
+    )
+
+
+def is_own_layout(config: dict[str, Any]) -> bool:
+    """Whether a configuration was saved by this package (a port has the same ``model_type``, and other keys)."""
+    return not config or (config.get("model_type") == ChineseBertConfig.model_type and "pinyin_map_len" not in config)
+
+
+def foreign_readings(source: Source, kwargs: dict[str, Any]) -> Readings | None:
+    """The readings of a released directory; None for our own (its tokenizer has them) and for plain BERTs.
+
+    Raises:
+        InputError: a table of a released directory is missing or damaged.
+    """
+    hub = hub_arguments(kwargs)
+    path = find_file(source, "config.json", hub)
+    config = read_json(path) if path is not None else {}
+    if find_file(source, READINGS_FILE, hub) is not None or not is_released(config, source, hub):
+        return None
+    return read_readings(source, hub)
+
+
+def load_model(
+    cls: "type[ChineseBertPreTrainedModel]",
+    load: Callable[..., Any],
+    source: Source | None,
+    model_args: tuple[Any, ...],
+    folded: bool | None,
+    glyphs: "GlyphImages | None",
+    kwargs: dict[str, Any],
+) -> Any:
+    """What ``ChineseBertPreTrainedModel.from_pretrained`` does; ``load`` is that of transformers."""
+    if source is None:
+        return load(None, *model_args, **kwargs)
+    hub = hub_arguments(kwargs)
+    stored, _ = PreTrainedConfig.get_config_dict(source, **hub)
+    with_info = kwargs.pop("output_loading_info", False)
+    wanted = _wanted_form(source, stored, folded, kwargs)
+    if is_own_layout(stored):
+        check_weight_files(source, hub)
+        model, info = _translate_errors(source, load, source, *model_args, output_loading_info=True, **kwargs)
+        _check_tables(source, info)
+    else:
+        model, info = _load_foreign(cls, load, source, stored, model_args, glyphs, kwargs, hub)
+    if wanted:
+        model.fold()
+    return (model, info) if with_info else model
+
+
+def _wanted_form(source: Source, stored: dict[str, Any], folded: bool | None, kwargs: dict[str, Any]) -> bool:
+    """Whether the model is to be folded in the end; the configuration is made to say what the weights are."""
+    is_folded = bool(stored.get("folded", False)) and is_own_layout(stored)
+    if isinstance(config := kwargs.get("config"), ChineseBertConfig):
+        folded = config.folded if folded is None else folded
+        if config.folded != is_folded:
+            kwargs["config"] = type(config).from_dict(config.to_dict() | {"folded": is_folded})
+    if is_folded and folded is False:
+        raise InputError(f"{source}: was saved folded, and cannot be unfolded; load the directory it was made from")
+    return is_folded if folded is None else folded
+
+
+def _load_foreign(
+    cls: "type[ChineseBertPreTrainedModel]",
+    load: Callable[..., Any],
+    source: Source,
+    stored: dict[str, Any],
+    model_args: tuple[Any, ...],
+    glyphs: "GlyphImages | None",
+    kwargs: dict[str, Any],
+    hub: dict[str, Any],
+) -> tuple[Any, Any]:
+    loading = {name: kwargs.pop(name) for name in ("dtype", "torch_dtype", "device_map") if name in kwargs}
+    config = kwargs.pop("config", None)
+    if not isinstance(config, ChineseBertConfig):
+        config, kwargs = cls.config_class.from_pretrained(config or source, return_unused_kwargs=True, **kwargs)
+    kwargs = {name: value for name, value in kwargs.items() if name not in hub}
+    warm = not is_released(stored, source, hub)
+    _check_vocabulary(source, config, hub)
+    weights = read_state_dict(source, hub)
+    state = bert_state(weights, config, source) if warm else released_state(weights, config, source, hub)
+    model, info = _translate_errors(
+        source,
+        load,
+        None,
+        *model_args,
+        config=config,
+        state_dict=_without_pooler(state, cls),
+        output_loading_info=True,
+        **loading,
+        **kwargs,
+    )
+    if warm:
+        set_warm_tables(model, source, glyphs, hub)
+    return model, info
+
+
+def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel]") -> dict[str, Any]:
+    """Leaves out a pooler that this kind of model has no place for."""
+    patterns = cls._keys_to_ignore_on_load_unexpected or []
+    return {name: value for name, value in state.items() if not (patterns and ".pooler." in f".{name}")}
+
+
+def _check_vocabulary(source: Source, config: ChineseBertConfig, hub: dict[str, Any]) -> None:
+    vocabulary = find_file(source, "vocab.txt", hub)
+    if vocabulary is not None and (tokens := len(read_vocabulary(vocabulary))) != config.vocab_size:
+        raise InputError(
+            f"{vocabulary}: has {tokens:,} tokens, but the model has {config.vocab_size:,} (vocab_size in "
+            "config.json); one of them is of another checkpoint, or was damaged: download them again"
+        )
+
+
+def _translate_errors(source: Source, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return load(*args, **kwargs)
+    except RuntimeError as error:
+        if "mismatch" not in str(error):
+            raise
+        raise InputError(
+            f"{source}: the weights do not have the sizes that config.json gives (the report above names them); "
+            "the two files are of different checkpoints, or a size was changed"
+        ) from error
+
+
+def _check_tables(source: Source, info: Any) -> None:
+    missing = [name for name in info["missing_keys"] if name.endswith(_CHARACTER_TABLES)]
+    if missing:
+        raise InputError(
+            f"{source}: the weights lack {', '.join(sorted(missing))}: it is no complete ChineseBERT checkpoint; "
+            "restore it from where it was saved"
+        )
