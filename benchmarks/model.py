@@ -78,8 +78,8 @@ class Run:
 
     @cached_property
     def paragraphs(self) -> list[str]:
-        """The whole bundled text."""
-        return read_paragraphs([str(SAMPLE)], characters=sys.maxsize)
+        """The bundled text, or the start of it."""
+        return read_paragraphs([str(SAMPLE)], self.args.characters)
 
     @cached_property
     def sample(self) -> SampleRows:
@@ -240,8 +240,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--modes", nargs="+", choices=MODES, default=list(MODES))
     add("--sections", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="what to measure")
     add("--rounds", type=int, help="rounds of each measurement (CPU 7, GPU 30)")
-    add("--cell_seconds", type=float, default=120, help="begin no further round of a measurement after this time")
+    add("--cell_seconds", type=float, default=60, help="begin no further round of a measurement after this time")
     add("--batch_tokens", type=int, help="tokens a step (CPU 1,024, GPU 32,768)")
+    add("--characters", type=int, default=50_000, help="how much of the sample text to use (default: all of it)")
     add("--device", choices=list(TOKENS_PER_STEP), default=device)
     add("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's threads on the CPU")
     add("--json", type=Path, help="write the figures to this file")

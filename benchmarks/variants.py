@@ -19,7 +19,7 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 _MODELS = Path(__file__).resolve().parent.parent / "configs" / "model"
 SIZES = ("base", "small", "tiny")
 # For tests, which want to see that the program works.
-_TINY = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+_TINY = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "glyph_size": 4}
 
 TRAINING, INFERENCE = MODES = ("training", "inference")
 DTYPES = ("float32", "bfloat16")

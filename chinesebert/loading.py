@@ -4,6 +4,7 @@ Three layouts are read: our own; the one of the released ChineseBERT checkpoints
 plain Chinese BERTs (``warm_start.py``). The last two are translated: first ``config.json``, then the weights.
 """
 
+import copy
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -97,10 +98,11 @@ def load_model(
 def _wanted_form(source: Source, stored: dict[str, Any], folded: bool | None, kwargs: dict[str, Any]) -> bool:
     """Whether the model is to be folded in the end; the configuration is made to say what the weights are."""
     is_folded = bool(stored.get("folded", False)) and is_own_layout(stored)
-    if isinstance(config := kwargs.get("config"), ChineseBertConfig):
+    # In a self-contained directory the configuration's class may be another copy of ours.
+    if isinstance(config := kwargs.get("config"), PreTrainedConfig):
         folded = config.folded if folded is None else folded
-        if config.folded != is_folded:
-            kwargs["config"] = type(config).from_dict(config.to_dict() | {"folded": is_folded})
+        kwargs["config"] = copy.deepcopy(config)
+        kwargs["config"].folded = is_folded
     if is_folded and folded is False:
         raise InputError(f"{source}: was saved folded, and cannot be unfolded; load the directory it was made from")
     return is_folded if folded is None else folded
@@ -118,7 +120,7 @@ def _load_foreign(
 ) -> tuple[Any, Any]:
     loading = {name: kwargs.pop(name) for name in ("dtype", "torch_dtype", "device_map") if name in kwargs}
     config = kwargs.pop("config", None)
-    if not isinstance(config, ChineseBertConfig):
+    if not isinstance(config, PreTrainedConfig):
         config, kwargs = cls.config_class.from_pretrained(config or source, return_unused_kwargs=True, **kwargs)
     kwargs = {name: value for name, value in kwargs.items() if name not in hub}
     warm = not is_released(stored, source, hub)

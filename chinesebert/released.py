@@ -197,7 +197,7 @@ def export(source: Source, output: Source, overwrite: bool = False) -> None:
     """
     from .tokenization_chinesebert import ChineseBertTokenizer
 
-    model = _load_saved(source)
+    model = load_saved(source)
     tokenizer = ChineseBertTokenizer.from_pretrained(source)
     _check_exportable(source, model.config, tokenizer)
     state = _released_state(model)
@@ -214,7 +214,8 @@ def export(source: Source, output: Source, overwrite: bool = False) -> None:
         torch.save(state, directory / PICKLED, _use_new_zipfile_serialization=False)
 
 
-def _load_saved(source: Source) -> Any:
+def load_saved(source: Source) -> Any:
+    """The model of a directory, of the class that its ``config.json`` names."""
     from .modeling_chinesebert import MODEL_CLASSES
 
     config = ChineseBertConfig.from_pretrained(source)
@@ -315,7 +316,7 @@ def convert(source: Source, output: Source, overwrite: bool = False) -> None:
     """Writes a released checkpoint in this package's layout, which needs neither pypinyin nor the original's tables."""
     from .tokenization_chinesebert import ChineseBertTokenizer
 
-    model = _load_saved(source)
+    model = load_saved(source)
     tokenizer = ChineseBertTokenizer.from_pretrained(source)
     with atomic_directory(output, overwrite) as directory:
         model.save_pretrained(directory)

@@ -11,6 +11,7 @@ COMMANDS = {
     "vocab": "build a BERT-layout WordPiece vocabulary from text",
     "fonts": "subset the open fonts from their distribution packages into fonts/",
     "glyphs": "render a vocabulary in three fonts to glyph images",
+    "readings": "write the reading dictionary of the installed pypinyin to a file",
     "corpus": "prepare text files into the corpus that pretraining reads",
 }
 
