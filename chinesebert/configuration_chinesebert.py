@@ -23,6 +23,7 @@ class ChineseBertConfig(BertConfig):
         glyph_trainable: False holds the images as frozen uint8, scaled to [0, 1] when used; True holds float rows that
             are trained and used as they are, like the released checkpoints.
         folded: the fusion is two tables, for inference; see ``ChineseBertPreTrainedModel.fold``.
+        folded_glyph_rows: rows of the first of them where it holds glyph vectors, not whole tokens; 0 otherwise.
         token_classifier_mlp: the token classifier has the two layers that the original calls ``mlp``, not one.
     """
 
@@ -38,6 +39,7 @@ class ChineseBertConfig(BertConfig):
     glyph_size: int = 24
     glyph_trainable: bool = False
     folded: bool = False
+    folded_glyph_rows: int = 0
     token_classifier_mlp: bool = False
 
     @classmethod

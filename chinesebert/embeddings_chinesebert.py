@@ -231,20 +231,32 @@ class ChineseBertEmbeddings(_EmbeddingsBase):
         self.vocab_size = size
 
     @torch.no_grad()
-    def folded(self, config: ChineseBertConfig) -> "ChineseBertFoldedEmbeddings":
-        """The same function as two tables, for inference."""
-        device, dtype = self.word_embeddings.weight.device, self.word_embeddings.weight.dtype
-        tokens = torch.arange(self.vocab_size, device=device)
-        syllables = torch.arange(self.num_syllables + 1, device=device)
+    def folded(self, config: ChineseBertConfig, keep_words: bool) -> "ChineseBertFoldedEmbeddings":
+        """The same function as tables, for inference; ``config`` is made to say how large they are.
+
+        Args:
+            keep_words: the word table stays, because a decoder is tied to it. It is then the glyph vectors that are a
+                table, one row for every different image.
+        """
+        glyphs = self.glyph_embeddings.embedding.weight
+        tokens = torch.arange(self.vocab_size, device=glyphs.device)
         word = self.word_embeddings.weight
-        token_table, syllable_table = self.map_fc(word, self.pinyin_embeddings(syllables), self._glyph(tokens, word))
-        folded = ChineseBertFoldedEmbeddings(config).to(device=device, dtype=dtype)
-        folded.token_table.weight.copy_(token_table)
+        if keep_words:
+            tokens, glyph_rows = _first_of_equal_rows(glyphs)
+            config.folded_glyph_rows = len(tokens)
+            word = torch.zeros_like(word[:1]).expand(len(tokens), -1)
+        syllables = torch.arange(self.num_syllables + 1, device=glyphs.device)
+        table, syllable_table = self.map_fc(word, self.pinyin_embeddings(syllables), self._glyph(tokens, word))
+        folded = ChineseBertFoldedEmbeddings(config).to(device=word.device, dtype=word.dtype)
+        folded.token_table.weight.copy_(table)
         folded.syllable_table.weight.copy_(syllable_table)
         folded.letter_ids.copy_(self.pinyin_embeddings.letter_ids)
         folded.default_pinyin_ids.copy_(self.default_pinyin_ids)
-        for name in ("position_embeddings", "token_type_embeddings", "LayerNorm"):
-            if hasattr(self, name):
+        if keep_words:
+            folded.glyph_rows.copy_(glyph_rows)
+            folded.word_map.weight.copy_(self.map_fc.weight.chunk(3, dim=1)[0])
+        for name in ("word_embeddings", "position_embeddings", "token_type_embeddings", "LayerNorm"):
+            if hasattr(folded, name):
                 setattr(folded, name, getattr(self, name))
         return folded.train(self.training)
 
@@ -254,14 +266,26 @@ class ChineseBertFoldedEmbeddings(_EmbeddingsBase):
 
     Costs what BERT's embeddings cost: two rows are looked up and added. Cannot be trained: the tables do not say which
     part of a row comes from the word, which from the glyph.
+
+    With a masked-language-model head the word table has to stay, as the decoder is tied to it; a second table of that
+    size would make the model larger, not smaller. So there the first table holds the glyph vectors, one row for every
+    different image (over half of the tokens share theirs), and the word part is computed, once for every different
+    token of a batch: less than 1 % of the encoder's work.
     """
 
     letter_ids: torch.Tensor
+    glyph_rows: torch.Tensor
 
     def __init__(self, config: ChineseBertConfig) -> None:
         super().__init__(config)
-        self.token_table = nn.Embedding(config.vocab_size, config.hidden_size).requires_grad_(False)
-        self.syllable_table = nn.Embedding(config.num_syllables + 1, config.hidden_size).requires_grad_(False)
+        hidden = config.hidden_size
+        self.keeps_words = config.folded_glyph_rows > 0
+        if self.keeps_words:
+            self.word_embeddings = nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id)
+            self.word_map = nn.Linear(hidden, hidden, bias=False).requires_grad_(False)
+            self.register_buffer("glyph_rows", torch.zeros(config.vocab_size, dtype=torch.int32))
+        self.token_table = nn.Embedding(config.folded_glyph_rows or config.vocab_size, hidden).requires_grad_(False)
+        self.syllable_table = nn.Embedding(config.num_syllables + 1, hidden).requires_grad_(False)
         self.register_buffer("letter_ids", empty_letter_ids(config))
 
     def fuse(
@@ -270,11 +294,18 @@ class ChineseBertFoldedEmbeddings(_EmbeddingsBase):
         """See ``_EmbeddingsBase.fuse``."""
         if self.training:
             raise ValueError(FOLDED_IS_NOT_TRAINED)
-        if inputs_embeds is not None:
+        if input_ids is None or inputs_embeds is not None:
             raise ValueError("a folded model takes input_ids, not inputs_embeds: load it with folded=False")
         if pinyin_ids.dim() == 3:
             pinyin_ids = self._syllable_ids(pinyin_ids)
-        return self.token_table(input_ids) + self.syllable_table(pinyin_ids)
+        return self._tokens(input_ids) + self.syllable_table(pinyin_ids)
+
+    def _tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
+        if not self.keeps_words:
+            return self.token_table(input_ids)
+        tokens, places = _distinct(input_ids, self.vocab_size)
+        vectors = self.word_map(self.word_embeddings(tokens)) + self.token_table(self.glyph_rows[tokens])
+        return nn.functional.embedding(places, vectors)
 
     def _syllable_ids(self, letter_ids: torch.Tensor) -> torch.Tensor:
         """Letter ids ``[B, L, 8]`` -> the ids ``[B, L]`` of the syllables they spell."""
@@ -334,6 +365,17 @@ def _distinct(ids: Any, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     if ids.numel() < size:
         return ids.flatten(), _every_place(ids)
     return torch.arange(size, device=ids.device), ids
+
+
+def _first_of_equal_rows(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first of each kind of row of ``[V, N]``, and the kind of every row."""
+    if table.is_floating_point():  # trained rows are all different
+        every = torch.arange(len(table), device=table.device)
+        return every, every
+    _, kinds = torch.unique(table, dim=0, return_inverse=True)
+    places = torch.arange(len(table), device=table.device)
+    firsts = torch.full((int(kinds.max()) + 1,), len(table), device=table.device)
+    return firsts.scatter_reduce(0, kinds, places, "amin"), kinds
 
 
 def _letters_as_number(letter_ids: torch.Tensor) -> torch.Tensor:

@@ -103,6 +103,7 @@ def _wanted_form(source: Source, stored: dict[str, Any], folded: bool | None, kw
         folded = config.folded if folded is None else folded
         kwargs["config"] = copy.deepcopy(config)
         kwargs["config"].folded = is_folded
+        kwargs["config"].folded_glyph_rows = stored.get("folded_glyph_rows", 0) if is_folded else 0
     if is_folded and folded is False:
         raise InputError(f"{source}: was saved folded, and cannot be unfolded; load the directory it was made from")
     return is_folded if folded is None else folded

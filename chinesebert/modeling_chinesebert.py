@@ -85,6 +85,8 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.default_pinyin_ids)
             if isinstance(module, ChineseBertFoldedEmbeddings):
                 init.zeros_(module.letter_ids)
+                if module.keeps_words:
+                    init.zeros_(module.glyph_rows)
 
     @classmethod
     def from_pretrained(
@@ -121,19 +123,14 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
 
         In evaluation a token's word and glyph, and a syllable's letters, always give the same vectors; the fusion being
         linear, a table with a row for every token and one with a row for every syllable hold all that it can give.
-        The outputs stay the same; word table, images and convolution go. A folded model cannot be trained.
+        The outputs stay the same; images and convolution go, and the word table where no decoder is tied to it. A
+        folded model cannot be trained.
         """
         base = self.base_model
         if not self.config.folded:
             self.config.folded = True
-            base.embeddings = base.embeddings.folded(self.config)
-            self._tied_weights_keys = self._ties()
-            self.all_tied_weights_keys = self.get_expanded_tied_weights_keys()
+            base.embeddings = base.embeddings.folded(self.config, keep_words=self.get_output_embeddings() is not None)
         return self.eval()
-
-    def _ties(self) -> dict[str, str] | None:
-        """Which weights are the same tensor, by name."""
-        return None
 
     def train(self, mode: bool = True) -> "ChineseBertPreTrainedModel":
         """Sets training or evaluation mode; a folded model has only the latter."""
@@ -192,19 +189,15 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
 
     def get_input_embeddings(self) -> nn.Module:
         """The table of token vectors; of a folded model, the table that its tokens are looked up in."""
-        embeddings = self.embeddings
-        return (
-            embeddings.token_table
-            if isinstance(embeddings, ChineseBertFoldedEmbeddings)
-            else embeddings.word_embeddings
-        )
+        return getattr(self.embeddings, self._input_table)
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replaces the table of token vectors."""
-        if self.config.folded:
-            self.embeddings.token_table = value
-        else:
-            self.embeddings.word_embeddings = value
+        """Replaces that table."""
+        setattr(self.embeddings, self._input_table, value)
+
+    @property
+    def _input_table(self) -> str:
+        return "word_embeddings" if hasattr(self.embeddings, "word_embeddings") else "token_table"
 
     @merge_with_config_defaults
     @capture_outputs
@@ -283,14 +276,7 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         super().__init__(config)
         self.bert = ChineseBertModel(config, add_pooling_layer=False)
         self.cls = BertOnlyMLMHead(config)
-        self._tied_weights_keys = self._ties()
         self.post_init()
-
-    def _ties(self) -> dict[str, str]:
-        ties = dict(type(self)._tied_weights_keys)
-        if self.config.folded:  # the decoder is all that is left of the word table
-            del ties["cls.predictions.decoder.weight"]
-        return ties
 
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""
