@@ -36,7 +36,7 @@ from benchmarks.data_prep import SAMPLE, read_paragraphs
 from benchmarks.inputs import Batch, SampleRows
 from benchmarks.machine import machine_facts, version_facts
 from benchmarks.memory import WHAT_IT_IS, MemoryTask, measure_in_new_process
-from benchmarks.report import cell_figures, ratio_table, speed_table, tokenizer_lines
+from benchmarks.report import cell_figures, ratio_table, rounded, speed_table, tokenizer_lines
 from benchmarks.straightforward import StraightforwardChineseBert
 from benchmarks.timing import Cell, measure_in_turn
 from benchmarks.tokenizer import measure_tokenizers
@@ -203,7 +203,7 @@ def noted_in(cells: list[Cell], what: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         for cell in cells:
-            cell.note += f"{what}: {str(error).splitlines()[0]}; "
+            cell.note += f"{what}: {(str(error) or repr(error)).splitlines()[0]}; "
 
 
 def progress(message: str) -> None:
@@ -240,9 +240,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--modes", nargs="+", choices=MODES, default=list(MODES))
     add("--sections", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="what to measure")
     add("--rounds", type=int, help="rounds of each measurement (CPU 7, GPU 30)")
-    add("--cell_seconds", type=float, default=60, help="begin no further round of a measurement after this time")
+    add("--cell_seconds", type=float, default=75, help="begin no further round of a measurement after this time")
     add("--batch_tokens", type=int, help="tokens a step (CPU 1,024, GPU 32,768)")
-    add("--characters", type=int, default=50_000, help="how much of the sample text to use (default: all of it)")
+    add("--characters", type=int, default=50_000, help="how much of the sample text to use; it has 50,000")
     add("--device", choices=list(TOKENS_PER_STEP), default=device)
     add("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's threads on the CPU")
     add("--json", type=Path, help="write the figures to this file")
@@ -255,6 +255,8 @@ def start(argv: list[str] | None) -> Run:
     args = parser.parse_args(argv)
     args.rounds = ROUNDS[args.device] if args.rounds is None else args.rounds
     args.batch_tokens = args.batch_tokens or TOKENS_PER_STEP[args.device]
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no GPU here")
     longest = make_config(args.size).max_position_embeddings
     if args.rounds < 1 or not all(0 < length <= longest for length in args.lengths):
         parser.error(f"--rounds must be at least 1, and --lengths between 1 and {longest}")
@@ -278,7 +280,9 @@ def main(argv: list[str] | None = None) -> None:
     finally:
         print_report(run)
         if run.args.json:
-            run.args.json.write_text(json.dumps(run.figures(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            run.args.json.write_text(
+                json.dumps(rounded(run.figures()), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
 
 
 if __name__ == "__main__":

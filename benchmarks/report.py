@@ -113,3 +113,12 @@ def aligned(lines: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def rounded(figures: Any) -> Any:
+    """The same with every float cut to five digits that count: no measurement here is good for more."""
+    if isinstance(figures, dict):
+        return {name: rounded(value) for name, value in figures.items()}
+    if isinstance(figures, list):
+        return [rounded(value) for value in figures]
+    return float(f"{figures:.5g}") if isinstance(figures, float) else figures

@@ -15,11 +15,15 @@ from benchmarks.inputs import Batch
 from benchmarks.straightforward import StraightforwardChineseBert
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
+from chinesebert.vocabulary import MASK, SPECIAL_TOKEN_IDS
 
 _MODELS = Path(__file__).resolve().parent.parent / "configs" / "model"
 SIZES = ("base", "small", "tiny")
 # For tests, which want to see that the program works.
 _TINY = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "glyph_size": 4}
+
+# Of the 22,528 tokens of the default vocabulary so many have an image (all different), from the first ordinary one on.
+_FIRST_IMAGE, _IMAGES = SPECIAL_TOKEN_IDS[MASK] + 1, 10_415
 
 TRAINING, INFERENCE = MODES = ("training", "inference")
 DTYPES = ("float32", "bfloat16")
@@ -40,10 +44,11 @@ def build_bert(config: ChineseBertConfig) -> nn.Module:
 
 
 def build_ours(config: ChineseBertConfig) -> ChineseBertForMaskedLM:
-    """Our model; what its images and spellings are makes no difference to its speed, so they are random."""
+    """Our model. Images and spellings are random, which makes no difference to its speed; how many images there are
+    does to the size of a folded model, so as many tokens as in reality are blank."""
     model: Any = ChineseBertForMaskedLM(copy.deepcopy(config))  # a model that is folded says so in its configuration
     embeddings = model.bert.embeddings
-    embeddings.glyph_embeddings.embedding.weight.random_(0, 256)
+    embeddings.glyph_embeddings.embedding.weight[_FIRST_IMAGE : _FIRST_IMAGE + _IMAGES].random_(0, 256)
     embeddings.pinyin_embeddings.letter_ids[1:].random_(0, config.pinyin_vocab_size)
     return model
 

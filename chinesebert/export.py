@@ -9,7 +9,6 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -57,8 +56,7 @@ def export_self_contained(source: Source, output: Source, overwrite: bool = Fals
     model = load_saved(source)
     with atomic_directory(output, overwrite) as directory:
         _save(model, source, directory)
-        for path in _code_files():
-            shutil.copyfile(path, directory / path.name)
+        _copy_code(directory)
         classes = {"AutoConfig": _code_name(ChineseBertConfig)}
         classes |= {_auto_class(model_class): _code_name(model_class) for model_class in MODEL_CLASSES}
         _add_auto_map(directory / "config.json", classes)
@@ -71,13 +69,20 @@ def _save(model: ChineseBertPreTrainedModel, source: Source, directory: Path) ->
     ChineseBertTokenizer.from_pretrained(source).save_pretrained(directory)
 
 
-def _code_files() -> list[Path]:
-    """The modules that a model and its tokenizer are made of; within the package they import each other relatively."""
-    roots = [
-        sys.modules[kind.__module__].__file__ for kind in (ChineseBertConfig, MODEL_CLASSES[0], ChineseBertTokenizer)
-    ]
-    needed = {str(file) for root in roots for file in (root, *get_relative_import_files(str(root)))}
-    return [Path(file) for file in sorted(needed)]
+def _copy_code(directory: Path) -> None:
+    """Copies the modules that a model and its tokenizer are made of; within the package they import each other
+    relatively. Those that an Auto class names get a mention of all others: transformers before 5.17 fetches only what
+    these import themselves."""
+    kinds = (ChineseBertConfig, ChineseBertPreTrainedModel, ChineseBertTokenizer)
+    roots = {Path(str(sys.modules[kind.__module__].__file__)) for kind in kinds}
+    needed = roots | {Path(file) for root in roots for file in get_relative_import_files(str(root))}
+    for path in needed:
+        code = path.read_text(encoding="utf-8")
+        if path in roots:
+            others = sorted(other.stem for other in needed - {path})
+            code += "\nif False:  # for transformers, which looks here for what to fetch\n"
+            code += "".join(f"    from .{other} import *\n" for other in others)
+        (directory / path.name).write_text(code, encoding="utf-8")
 
 
 def _code_name(kind: type) -> str:

@@ -247,6 +247,9 @@ class _Source:
 
 def _pinyin_of(encoding: Encoding, sources: tuple[_Source, ...]) -> list[int]:
     """The syllable id of each token: that of its character if it covers exactly one, else 0 (the original's rule)."""
+    if len(sources) == 1 and sources[0].word_offsets is None:  # special tokens and padding have offsets 0, 0
+        syllable_ids = sources[0].syllable_ids
+        return [syllable_ids[start] if end - start == 1 else 0 for start, end in encoding.offsets]
     pinyin_ids = []
     for sequence, word, (start, end) in zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True):
         if sequence is None or end - start != 1:

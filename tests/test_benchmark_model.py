@@ -1,6 +1,7 @@
 """The benchmark of the model: that it measures all it says, of models that are the same function."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ TINY = [
     "--lengths",
     *map(str, LENGTHS),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny matrices are not worth a second thread; the program sets the number, and the next tests want theirs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -91,9 +91,7 @@ def write_ported(directory: Path, state: State, tokenizer_json: bool = False) ->
     """Writes the directory as JunnYu's port does: tables in ``tokenizer_config.json``, sizes in ``config.json``."""
     directory.mkdir(parents=True)
     sizes = {"glyph_embedding_dim": 1728, "pinyin_map_len": 32}
-    write_json(
-        directory / "config.json", _released_config() | sizes | {"architectures": ["ChineseBertForMaskedLM"]}
-    )
+    write_json(directory / "config.json", _released_config() | sizes | {"architectures": ["ChineseBertForMaskedLM"]})
     vocabulary = directory / "vocab.txt"
     vocabulary.write_bytes(("\n".join(VOCABULARY) + "\n").encode())
     tables = {"pinyin_map": PINYIN_MAP, "pinyin2tensor": PINYIN2TENSOR, "id2pinyin": {}}
