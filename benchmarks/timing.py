@@ -80,8 +80,8 @@ def measure_in_turn(
 ) -> None:
     """Times every variant once a round, each round in another order, and records the complete rounds.
 
-    All variants of a round have the same input. A machine that is slow for a while slows all variants, and none of
-    them always comes after the same other.
+    All variants of a round have the same input. A machine that is slow for a while slows all variants, and over twice
+    as many rounds as there are variants each comes equally often at each place, before and after its neighbours.
 
     Args:
         recorded: variant -> seconds; complete rounds are appended as they come, so an interruption loses one at most.
@@ -98,8 +98,14 @@ def measure_in_turn(
         if number > 0 and time.perf_counter() - started > limit_seconds:
             break
         given = make_input(number + warm_up)
-        shift = number % len(names)
-        times = {name: seconds(runs[name], given, device) for name in names[shift:] + names[:shift]}
+        times = {name: seconds(runs[name], given, device) for name in _order(names, number)}
         if number >= 0:
             for name in names:
                 recorded.setdefault(name, []).append(times[name])
+
+
+def _order(names: list[str], number: int) -> list[str]:
+    """Whose turn is when in a round: two rounds, there and back, from each beginning."""
+    start = number // 2 % len(names)
+    order = names[start:] + names[:start]
+    return order[::-1] if number % 2 else order

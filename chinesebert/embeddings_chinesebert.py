@@ -3,7 +3,7 @@
 A token's vector is fused from three: that of the token, that of its pinyin, that of its glyph; a position vector is
 added. Submodules are named as in the released checkpoints.
 
-The fusion is linear, so it is the sum of a part that hangs on the token alone and a part that hangs on the syllable
+The fusion is linear, so it is the sum of a part that depends on the token alone and a part that depends on the syllable
 alone. Each part is computed once for every *different* token or syllable of a batch (Chinese text repeats its
 characters), and, in a folded model, once for ever.
 """
@@ -75,13 +75,15 @@ class ChineseBertGlyphEmbedding(nn.Module):
         return self.embedding(input_ids, dtype)
 
 
-class ChineseBertFusion(nn.Linear):
+class ChineseBertFusion(nn.Module):
     """The fusion layer (paper, 3.4): a linear map of word, pinyin and glyph vector, side by side, to one vector."""
 
     def __init__(self, hidden_size: int) -> None:
-        super().__init__(3 * hidden_size, hidden_size)
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(hidden_size, 3 * hidden_size))
+        self.bias = nn.Parameter(torch.empty(hidden_size))
 
-    def forward(  # type: ignore[override]  # a linear layer of three inputs
+    def forward(
         self, word: torch.Tensor, pinyin: torch.Tensor, glyph: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of tokens ``[T, H]``, of syllables ``[P, H]``, of the tokens' glyphs ``[T, H]`` -> what each token
@@ -117,32 +119,44 @@ class _EmbeddingsBase(nn.Module):
         token_type_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """``[B, L]`` ids -> ``[B, L, H]``. See ``ChineseBertModel.forward`` for the forms of ``pinyin_ids``.
 
         Raises:
             ValueError: ids are out of range or of a wrong shape, or there are more tokens than positions.
         """
-        given = inputs_embeds if input_ids is None else input_ids
-        if given is None:
-            raise ValueError("give input_ids (or inputs_embeds, the word vectors)")
-        batch, length = given.shape[:2]
-        positions = self.position_embeddings.num_embeddings
-        if length > positions and position_ids is None:
-            raise ValueError(
-                f"{length} tokens, but the model has {positions} positions: truncate the input "
-                f"(tokenizer(…, truncation=True, max_length={positions}))"
-            )
+        batch, length = self._shape(input_ids, inputs_embeds)
         if input_ids is not None:
             check_range("input_ids", input_ids, self.vocab_size, "does the tokenizer belong to this model?")
         pinyin_ids = self._pinyin_ids(input_ids, pinyin_ids, (batch, length))
         fused = self.fuse(input_ids, pinyin_ids, inputs_embeds)
+        positions = self.position_embeddings.num_embeddings
         if position_ids is None:
-            position_ids = torch.arange(length, device=fused.device)[None]
+            if length > positions:
+                raise ValueError(
+                    f"{length} tokens, but the model has {positions} positions: truncate the input "
+                    f"(tokenizer(…, truncation=True, max_length={positions}))"
+                )
+            position_ids = positions_from_first_token(attention_mask, length, fused.device)
+        else:
+            check_range("position_ids", position_ids, positions, "truncate the input?")
         embeddings = fused + self.position_embeddings(position_ids)
         if (token_type := self._token_type(token_type_ids, (batch, length))) is not None:
             embeddings = embeddings + token_type
         return self.dropout(self.LayerNorm(embeddings))
+
+    @staticmethod
+    def _shape(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> tuple[int, int]:
+        given = inputs_embeds if input_ids is None else input_ids
+        if given is None:
+            raise ValueError("give input_ids (or inputs_embeds, the word vectors)")
+        if given.dim() < 2 or (inputs_embeds is not None and inputs_embeds.shape[:2] != given.shape[:2]):
+            shapes = [list(tensor.shape) for tensor in (input_ids, inputs_embeds) if tensor is not None]
+            raise ValueError(
+                f"input_ids must be [B, L] and inputs_embeds [B, L, H]; given {' and '.join(map(str, shapes))}"
+            )
+        return given.shape[0], given.shape[1]
 
     def fuse(
         self, input_ids: torch.Tensor | None, pinyin_ids: torch.Tensor, inputs_embeds: torch.Tensor | None
@@ -175,6 +189,7 @@ class _EmbeddingsBase(nn.Module):
         if hasattr(self, "token_type_embeddings"):
             if token_type_ids is None:
                 token_type_ids = torch.zeros(shape, dtype=torch.long, device=self.default_pinyin_ids.device)
+            check_range("token_type_ids", token_type_ids, self.token_type_embeddings.num_embeddings, "segments")
             return self.token_type_embeddings(token_type_ids)
         if token_type_ids is not None and not torch.compiler.is_compiling() and token_type_ids.any():
             raise ValueError("this model has no segment embedding (type_vocab_size is 0): leave token_type_ids out")
@@ -247,7 +262,8 @@ class ChineseBertEmbeddings(_EmbeddingsBase):
             word = torch.zeros_like(word[:1]).expand(len(tokens), -1)
         syllables = torch.arange(self.num_syllables + 1, device=glyphs.device)
         table, syllable_table = self.map_fc(word, self.pinyin_embeddings(syllables), self._glyph(tokens, word))
-        folded = ChineseBertFoldedEmbeddings(config).to(device=word.device, dtype=word.dtype)
+        with torch.random.fork_rng(devices=[]):  # its weights come at once
+            folded = ChineseBertFoldedEmbeddings(config).to(device=word.device, dtype=word.dtype)
         folded.token_table.weight.copy_(table)
         folded.syllable_table.weight.copy_(syllable_table)
         folded.letter_ids.copy_(self.pinyin_embeddings.letter_ids)
@@ -340,6 +356,17 @@ def check_range(name: str, ids: torch.Tensor, size: int, hint: str) -> None:
         raise ValueError(f"{name} run from {low} to {high}; this model knows 0 … {size - 1} ({hint})")
 
 
+def positions_from_first_token(attention_mask: torch.Tensor | None, length: int, device: torch.device) -> torch.Tensor:
+    """Positions ``[B or 1, L]`` that start behind padding on the left, so that it changes nothing."""
+    places = torch.arange(length, device=device)[None]
+    return places if attention_mask is None else (places - first_tokens(attention_mask)[:, None]).clamp(min=0)
+
+
+def first_tokens(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Where the first token that is not padding stands in each row of a mask ``[B, L]``: ``[B]``."""
+    return attention_mask.long().argmax(dim=1)
+
+
 def _warn_of_missing_pinyin() -> None:
     if not torch.compiler.is_compiling():
         logger.warning_once(
@@ -356,13 +383,13 @@ def _every_place(ids: torch.Tensor) -> torch.Tensor:
 def _distinct(ids: Any, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The different ids, and where in these each id of ``[B, L]`` stands.
 
-    How many there are hangs on the data, which a compiled graph must not: there it is every place, or every id that
-    exists, whichever is fewer.
+    How many there are depends on the data, which a compiled graph must not: there it is every place, or every id that
+    exists, whichever is fewer; in an exported graph, whose sizes are free, every place.
     """
     if not torch.compiler.is_compiling():
         values, places = torch.unique(ids, return_inverse=True)
         return values, places
-    if ids.numel() < size:
+    if torch.compiler.is_exporting() or ids.numel() < size:
         return ids.flatten(), _every_place(ids)
     return torch.arange(size, device=ids.device), ids
 

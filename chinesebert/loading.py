@@ -18,7 +18,6 @@ from .released import is_released, read_readings
 from .released import translate_config as released_config
 from .released import translate_state as released_state
 from .vocabulary import read_vocabulary
-from .warm_start import set_tables as set_warm_tables
 from .warm_start import translate_config as bert_config
 from .warm_start import translate_state as bert_state
 from .weights import check_weight_files, find_file, hub_arguments, read_json, read_state_dict
@@ -78,14 +77,17 @@ def load_model(
     kwargs: dict[str, Any],
 ) -> Any:
     """What ``ChineseBertPreTrainedModel.from_pretrained`` does; ``load`` is that of transformers."""
-    if source is None:
-        return load(None, *model_args, **kwargs)
+    if source is None or kwargs.get("state_dict") is not None:
+        return load(source, *model_args, **kwargs)
     hub = hub_arguments(kwargs)
     stored, _ = PreTrainedConfig.get_config_dict(source, **hub)
     with_info = kwargs.pop("output_loading_info", False)
     wanted = _wanted_form(source, stored, folded, kwargs)
+    if glyphs is not None and (is_own_layout(stored) or is_released(stored, source, hub)):
+        raise InputError(f"glyphs: only a warm start from a plain BERT takes images; {source} has its own")
     if is_own_layout(stored):
-        check_weight_files(source, hub)
+        if not kwargs.get("variant"):
+            check_weight_files(source, hub)
         model, info = _translate_errors(source, load, source, *model_args, output_loading_info=True, **kwargs)
         _check_tables(source, info)
     else:
@@ -127,8 +129,8 @@ def _load_foreign(
     warm = not is_released(stored, source, hub)
     _check_vocabulary(source, config, hub)
     weights = read_state_dict(source, hub)
-    state = bert_state(weights, config, source) if warm else released_state(weights, config, source, hub)
-    model, info = _translate_errors(
+    state = bert_state(weights, config, source, glyphs, hub) if warm else released_state(weights, config, source, hub)
+    return _translate_errors(
         source,
         load,
         None,
@@ -139,9 +141,6 @@ def _load_foreign(
         **loading,
         **kwargs,
     )
-    if warm:
-        set_warm_tables(model, source, glyphs, hub)
-    return model, info
 
 
 def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel]") -> dict[str, Any]:
@@ -167,7 +166,8 @@ def _translate_errors(source: Source, load: Callable[..., Any], *args: Any, **kw
             raise
         raise InputError(
             f"{source}: the weights do not have the sizes that config.json gives (the report above names them); "
-            "the two files are of different checkpoints, or a size was changed"
+            "the two files are of different checkpoints, or a size was changed. A head with another number of labels "
+            "starts anew with ignore_mismatched_sizes=True"
         ) from error
 
 

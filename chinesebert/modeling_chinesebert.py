@@ -4,6 +4,7 @@ The embeddings, where it differs from BERT, are in ``embeddings_chinesebert.py``
 Submodules are named as in the released checkpoints.
 """
 
+import copy
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.masking_utils import create_bidirectional_mask, packed_sequence_mask_function
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
@@ -40,8 +42,10 @@ from .embeddings_chinesebert import (
     GLYPH_SCALE,
     ChineseBertEmbeddings,
     ChineseBertFoldedEmbeddings,
+    ChineseBertFusion,
     ChineseBertGlyphTable,
     ChineseBertPinyinEmbedding,
+    first_tokens,
 )
 from .errors import InputError
 from .masking import IGNORE_INDEX
@@ -81,6 +85,9 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.letter_ids)
         elif isinstance(module, ChineseBertGlyphTable):
             init.zeros_(module.weight)
+        elif isinstance(module, ChineseBertFusion):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+            init.zeros_(module.bias)
         elif isinstance(module, ChineseBertEmbeddings | ChineseBertFoldedEmbeddings):
             init.zeros_(module.default_pinyin_ids)
             if isinstance(module, ChineseBertFoldedEmbeddings):
@@ -127,23 +134,38 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
         folded model cannot be trained.
         """
         base = self.base_model
-        if not self.config.folded:
-            self.config.folded = True
-            base.embeddings = base.embeddings.folded(self.config, keep_words=self.get_output_embeddings() is not None)
+        if not base.is_folded:
+            shared, config = base.config, copy.deepcopy(base.config)  # other models may share the configuration
+            config.folded = True
+            base.embeddings = base.embeddings.folded(config, keep_words=base.has_decoder)
+            for module in self.modules():
+                if getattr(module, "config", None) is shared:
+                    module.config = config
         return self.eval()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the fusion is tables, for inference; see ``fold``."""
+        return isinstance(self.base_model.embeddings, ChineseBertFoldedEmbeddings)
 
     def train(self, mode: bool = True) -> "ChineseBertPreTrainedModel":
         """Sets training or evaluation mode; a folded model has only the latter."""
-        if mode and self.config.folded:
+        if mode and self.is_folded:
             raise ValueError(FOLDED_IS_NOT_TRAINED)
         return super().train(mode)
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """As transformers'; a model whose encoder was folded on its own says so too."""
+        for name in ("folded", "folded_glyph_rows"):
+            setattr(self.config, name, getattr(self.base_model.config, name))
+        super().save_pretrained(*args, **kwargs)
+
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resizes the token tables, and with them the glyphs (new tokens are blank) and default readings (none)."""
-        if self.config.folded and (args or kwargs):
+        if self.is_folded and (args or kwargs):
             raise ValueError("a folded model cannot be resized: resize the original, then fold it")
         table = super().resize_token_embeddings(*args, **kwargs)
-        if not self.config.folded:
+        if not self.is_folded:
             self.base_model.embeddings.resize_character_tables(table.num_embeddings)
         return table
 
@@ -155,6 +177,8 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             InputError: the tokenizer or the glyphs are not of this model's sizes.
         """
         embeddings = self.base_model.embeddings
+        if self.is_folded:
+            raise InputError("a folded model has no images to set; set them before folding")
         images = torch.from_numpy(glyphs.images).flatten(start_dim=1)
         table = embeddings.glyph_embeddings.embedding.weight
         if table.is_floating_point():
@@ -179,6 +203,8 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         config: the sizes.
         add_pooling_layer: whether to put BERT's pooler on top (the first token through a dense layer and tanh).
     """
+
+    has_decoder = False  # a masked-language-model head that is tied to the word table
 
     def __init__(self, config: ChineseBertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
@@ -230,14 +256,20 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         Raises:
             ValueError: an argument has a wrong shape, or ids that the model does not have (looked at on the CPU only).
         """
-        if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
-            position_ids = _positions_from_first_token(attention_mask)
-        embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids, inputs_embeds)
+        padding = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
+        embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids, inputs_embeds, padding)
         encoded = self.encoder(embeddings, self._attention_mask(embeddings, attention_mask, segment_ids), **kwargs)
         hidden = encoded.last_hidden_state
-        return BaseModelOutputWithPooling(
-            last_hidden_state=hidden, pooler_output=self.pooler(hidden) if self.pooler is not None else None
-        )
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self._pool(hidden, padding))
+
+    def _pool(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
+        if self.pooler is None:
+            return None
+        if attention_mask is None:
+            return self.pooler(hidden)
+        # The pooler reads the first place, where a row that is padded on the left has padding.
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return self.pooler(hidden[rows, first_tokens(attention_mask)][:, None])
 
     def _attention_mask(
         self, embeddings: torch.Tensor, attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None
@@ -255,12 +287,6 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         )
 
 
-def _positions_from_first_token(attention_mask: torch.Tensor) -> torch.Tensor:
-    """Positions ``[B, L]`` that start behind padding on the left, so that it changes nothing."""
-    places = torch.arange(attention_mask.shape[1], device=attention_mask.device)
-    return (places - attention_mask.long().argmax(dim=1, keepdim=True)).clamp(min=0)
-
-
 class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     """The encoder with the masked-language-model head it is pretrained with; the decoder is tied to the token table."""
 
@@ -274,7 +300,10 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
 
     def __init__(self, config: ChineseBertConfig) -> None:
         super().__init__(config)
+        if config.folded and not config.folded_glyph_rows:
+            raise InputError("this model was folded without the word table that the decoder needs; load the original")
         self.bert = ChineseBertModel(config, add_pooling_layer=False)
+        self.bert.has_decoder = True
         self.cls = BertOnlyMLMHead(config)
         self.post_init()
 
@@ -333,16 +362,16 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         elif masked_only:
             masked = labels != IGNORE_INDEX
             logits = self.cls(states[masked])
-            loss = masked_lm_loss(logits, labels[masked], num_items_in_batch)
+            loss = labelled_cross_entropy(logits, labels[masked], num_items_in_batch)
         else:
             logits = self.cls(states)
-            loss = masked_lm_loss(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
+            loss = labelled_cross_entropy(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
         )
 
 
-def masked_lm_loss(
+def labelled_cross_entropy(
     logits: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
     """Cross entropy of ``logits`` ``[N, V]`` in float32, summed over the places with a label (not -100) and divided by
@@ -405,7 +434,7 @@ class ChineseBertForSequenceClassification(ChineseBertPreTrainedModel):
         logits = self.classifier(self.dropout(hidden.pooler_output))
         loss = None
         if labels is not None:
-            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+            loss = ForSequenceClassificationLoss(labels, logits, self.config)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
         )
@@ -476,7 +505,7 @@ class ChineseBertForTokenClassification(ChineseBertPreTrainedModel):
         logits = self.classifier(self.dropout(hidden.last_hidden_state))
         loss = None
         if labels is not None:
-            loss = masked_lm_loss(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
+            loss = labelled_cross_entropy(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
         )
@@ -513,7 +542,7 @@ class ChineseBertForQuestionAnswering(ChineseBertPreTrainedModel):
             input_ids, pinyin_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: see
                 ``ChineseBertModel``.
             start_positions, end_positions: ``[B]``, the first and last token of the answer; one outside the text (cut
-                off, say) counts nothing. The loss is the mean of both cross entropies.
+                off, say) counts nothing; the loss is the mean of both cross entropies.
         """
         hidden = self.bert(
             input_ids,
@@ -528,7 +557,11 @@ class ChineseBertForQuestionAnswering(ChineseBertPreTrainedModel):
         start_logits, end_logits = self.qa_outputs(hidden.last_hidden_state).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = self.loss_function(start_logits, end_logits, start_positions, end_positions)
+            start_loss, end_loss = (
+                labelled_cross_entropy(logits, _inside(positions, logits.shape[1]))
+                for logits, positions in ((start_logits, start_positions), (end_logits, end_positions))
+            )
+            loss = (start_loss + end_loss) / 2
         return QuestionAnsweringModelOutput(
             loss=loss,
             start_logits=start_logits.contiguous(),
@@ -536,6 +569,12 @@ class ChineseBertForQuestionAnswering(ChineseBertPreTrainedModel):
             hidden_states=hidden.hidden_states,
             attentions=hidden.attentions,
         )
+
+
+def _inside(positions: torch.Tensor, length: int) -> torch.Tensor:
+    """Positions ``[B]`` of the text; ``IGNORE_INDEX`` for those outside."""
+    positions = positions.view(-1)
+    return positions.where((positions >= 0) & (positions < length), IGNORE_INDEX)
 
 
 class ChineseBertForMultipleChoice(ChineseBertPreTrainedModel):

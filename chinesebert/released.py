@@ -42,15 +42,13 @@ FONTS = ("STFANGSO.TTF24.npy", "STXINGKA.TTF24.npy", "方正古隶繁体.ttf24.n
 
 Source = str | os.PathLike[str]
 _PURPOSE = "released ChineseBERT checkpoints spell their pinyin with it"
-# Keys of a released config.json that say nothing about the model, or are said in another way here.
-# fmt: off
-_LEFTOVERS = {
-    "architectures", "auto_map", "directionality", "glyph_embedding_dim", "gradient_checkpointing", "model_type",
-    "name_or_path", "output_past", "pinyin_embedding_size", "pinyin_map_len", "pooler_fc_size",
-    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
+# Keys of a BERT's config.json that say nothing about the model, or are said in another way here.
+BERT_LEFTOVERS = frozenset((
+    "architectures", "auto_map", "directionality", "gradient_checkpointing", "model_type", "name_or_path",
+    "output_past", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
     "position_embedding_type", "tokenizer_class", "transformers_version",
-}
-# fmt: on
+))  # fmt: skip
+_LEFTOVERS = BERT_LEFTOVERS | {"glyph_embedding_dim", "pinyin_embedding_size", "pinyin_map_len"}
 _GLYPH_ROWS = "embeddings.glyph_embeddings.embedding.weight"
 
 

@@ -7,17 +7,18 @@ into the position vectors, so the outputs are at first exactly that BERT's.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers.utils import logging
 
 from .configuration_chinesebert import ChineseBertConfig
+from .embeddings_chinesebert import GLYPH_SCALE
 from .errors import InputError
 from .pinyin import Readings
+from .released import BERT_LEFTOVERS
+from .vocabulary import han_character, read_vocabulary
+from .weights import need_file
 
 if TYPE_CHECKING:
     from .modeling_chinesebert import GlyphImages
@@ -26,7 +27,7 @@ logger = logging.get_logger(__name__)
 
 Source = str | os.PathLike[str]
 # Keys of a BERT's config.json that are said in another way here.
-_LEFTOVERS = frozenset(("architectures", "model_type", "position_embedding_type", "type_vocab_size", "tokenizer_class"))
+_LEFTOVERS = BERT_LEFTOVERS | {"type_vocab_size"}
 
 
 def translate_config(config: Mapping[str, Any], source: Source) -> dict[str, Any]:
@@ -46,9 +47,19 @@ def translate_config(config: Mapping[str, Any], source: Source) -> dict[str, Any
 
 
 def translate_state(
-    state: Mapping[str, torch.Tensor], config: ChineseBertConfig, source: Source
+    state: Mapping[str, torch.Tensor],
+    config: ChineseBertConfig,
+    source: Source,
+    glyphs: "GlyphImages | None",
+    hub: dict[str, Any],
 ) -> dict[str, torch.Tensor]:
-    """A BERT's state dict with segment vector 0 in the positions, and a fusion that is the identity on words."""
+    """A BERT's state dict with a fusion that is the identity on words, and the tables about characters.
+
+    Segment vector 0 goes into the positions, unless the configuration asks for segments.
+
+    Raises:
+        InputError: the weights are not of a BERT, or the images not of its vocabulary.
+    """
     # The oldest checkpoints name the weights of a layer normalisation after the formula.
     state = {name.replace("LayerNorm.gamma", "LayerNorm.weight"): value for name, value in state.items()}
     state = {name.replace("LayerNorm.beta", "LayerNorm.bias"): value for name, value in state.items()}
@@ -58,37 +69,44 @@ def translate_state(
     for name in (words, positions):
         if name not in state:
             raise InputError(f"{source}: the weights lack {name}; is this a BERT?")
-    segments = state.pop(f"{embeddings}token_type_embeddings.weight", None)
-    if segments is not None:
-        state[positions] = state[positions] + segments[0]
+    if not config.type_vocab_size:
+        segments = state.pop(f"{embeddings}token_type_embeddings.weight", None)
+        state[positions] = state[positions] + (0 if segments is None else segments[0])
     identity = torch.zeros(config.hidden_size, 3 * config.hidden_size, dtype=state[words].dtype)
     identity[:, : config.hidden_size].fill_diagonal_(1)
     state[f"{embeddings}map_fc.weight"] = identity
     state[f"{embeddings}map_fc.bias"] = torch.zeros(config.hidden_size, dtype=state[words].dtype)
+    state |= {f"{embeddings}{name}": table for name, table in _tables(config, source, glyphs, hub).items()}
     # The next-sentence head has no counterpart.
     unused = (f"{embeddings}position_ids", "cls.seq_relationship.weight", "cls.seq_relationship.bias")
     return {name: value for name, value in state.items() if name not in unused}
 
 
-def set_tables(model: Any, source: Source, glyphs: "GlyphImages | None", hub: dict[str, Any]) -> None:
-    """Fills the spellings, default readings and images of a warm start.
+def _tables(
+    config: ChineseBertConfig, source: Source, glyphs: "GlyphImages | None", hub: dict[str, Any]
+) -> dict[str, torch.Tensor]:
+    """Spellings, default readings and images, named as within the embeddings."""
+    tokens = read_vocabulary(need_file(source, "vocab.txt", hub, "the vocabulary"))
+    readings = Readings.from_pypinyin()
+    default = [readings.character_syllable_id(c) if c else 0 for c in map(han_character, tokens)]
+    return {
+        "pinyin_embeddings.letter_ids": torch.from_numpy(readings.letter_ids()),
+        "default_pinyin_ids": torch.tensor(default, dtype=torch.int16),
+        "glyph_embeddings.embedding.weight": _images(config, source, glyphs),
+    }
 
-    Raises:
-        InputError: the images are not those of this vocabulary.
-    """
-    from .tokenization_chinesebert import ChineseBertTokenizer
 
+def _images(config: ChineseBertConfig, source: Source, glyphs: "GlyphImages | None") -> torch.Tensor:
+    shape = (config.vocab_size, config.glyph_dim)
     if glyphs is None:
         logger.warning(
             f"{source}: the glyph images of this warm start are blank. To train with glyphs, render them for its "
             "vocabulary (python -m data_prep glyphs --vocab vocab.txt …) and pass glyphs=Glyphs.load(…)."
         )
-        config = model.config
-        shape = (config.vocab_size, config.num_glyph_fonts, config.glyph_size, config.glyph_size)
-        glyphs = _BlankImages(np.zeros(shape, dtype=np.uint8))
-    model.set_character_tables(ChineseBertTokenizer.from_pretrained(source, **hub), glyphs)
-
-
-@dataclass
-class _BlankImages:
-    images: NDArray[np.uint8]
+    images = torch.zeros(shape, dtype=torch.uint8) if glyphs is None else torch.from_numpy(glyphs.images).flatten(1)
+    if images.shape != shape:
+        raise InputError(
+            f"glyphs: {len(images):,} images of {images.shape[1]:,} pixels, but {source} has {shape[0]:,} tokens and "
+            f"needs {shape[1]:,}; render them for its vocab.txt (python -m data_prep glyphs)"
+        )
+    return images * GLYPH_SCALE if config.glyph_trainable else images

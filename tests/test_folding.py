@@ -320,6 +320,13 @@ def test_a_new_classifier_on_a_folded_encoder_gives_its_vectors(tmp_path: Path) 
     assert_same_outputs(classifier.bert, model, make_inputs(2, 9))
 
 
+@pytest.mark.xfail(strict=True, reason="transformers complains of a tie that it cannot make")
+def test_a_decoder_for_a_folded_encoder_is_refused_by_name(tmp_path: Path) -> None:
+    make_model(ChineseBertModel).fold().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path}.*folded"):  # its words, which the decoder needs, are gone
+        ChineseBertForMaskedLM.from_pretrained(tmp_path)
+
+
 def test_a_saved_folded_model_loads_in_the_same_state_again_and_again(tmp_path: Path) -> None:
     make_model().fold().save_pretrained(tmp_path / "1")
     ChineseBertForMaskedLM.from_pretrained(tmp_path / "1").save_pretrained(tmp_path / "2")
@@ -366,7 +373,7 @@ def test_a_pipeline_can_fold_what_it_loads(small_tokenizer: ChineseBertTokenizer
     assert [answer["score"] for answer in answers] == pytest.approx([answer["score"] for answer in wanted], rel=1e-4)
 
 
-@ALL
+@pytest.mark.parametrize("kind", [ChineseBertModel, ChineseBertForMaskedLM])
 @pytest.mark.parametrize("trainable", [False, True], ids=["byte images", "float images"])
 def test_a_folded_directory_is_smaller(
     kind: Any, trainable: bool, tokenizer: ChineseBertTokenizer, tmp_path: Path

@@ -237,19 +237,21 @@ def test_choices_take_letters_for_syllables(shape: tuple[int, ...], folded: bool
     torch.testing.assert_close(spelled, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_choices_take_masks_positions_segments_and_word_vectors() -> None:
-    model, inputs = make_model(ChineseBertForMultipleChoice, type_vocab_size=2), make_choices(2, 3, 6)
-    every_part = {
+@torch.no_grad()
+def test_all_that_the_encoder_takes_is_taken_for_each_choice() -> None:
+    model = make_model(ChineseBertForMultipleChoice, type_vocab_size=2)
+    inputs = make_choices(2, 3, 6) | {
         "attention_mask": torch.tensor([1, 1, 1, 1, 0, 0]).expand(2, 3, 6),
-        "position_ids": torch.arange(6).expand(2, 3, 6),
+        "position_ids": torch.arange(6, 12).expand(2, 3, 6),
         "token_type_ids": torch.tensor([0, 0, 1, 1, 0, 0]).expand(2, 3, 6),
+        "inputs_embeds": torch.randn(2, 3, 6, 32),
     }
-    vectors = model.get_input_embeddings()(inputs["input_ids"])
-    wanted = model(**inputs, **every_part).logits
-    assert (wanted - model(**inputs).logits).abs().max() > 1e-2
-    torch.testing.assert_close(
-        model(**inputs, **every_part, inputs_embeds=vectors).logits, wanted, atol=1e-5, rtol=1e-5
-    )
+    flat = {name: values.flatten(end_dim=1) for name, values in inputs.items()}
+    wanted = model.classifier(model.bert(**flat).pooler_output).view(2, 3)
+    torch.testing.assert_close(model(**inputs).logits, wanted)
+    for name in inputs:
+        fewer = {other: values for other, values in inputs.items() if other != name}
+        assert name == "input_ids" or not torch.allclose(model(**fewer).logits, wanted, atol=1e-3), name
 
 
 def test_choices_without_any_text_are_refused() -> None:

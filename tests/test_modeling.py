@@ -19,7 +19,7 @@ from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.glyph import Glyphs
 from chinesebert.masking import IGNORE_INDEX, Masking
-from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM, ChineseBertModel, masked_lm_loss
+from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM, ChineseBertModel, labelled_cross_entropy
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
 VOCABULARY, SYLLABLES, POSITIONS = 300, 50, 64
@@ -452,7 +452,7 @@ def test_a_global_batch_without_labels_has_loss_zero(count: torch.Tensor | int) 
 def test_loss_of_half_precision_logits_is_computed_in_full_precision() -> None:
     logits = torch.randn(20, VOCABULARY).bfloat16()
     labels = torch.randint(VOCABULARY, (20,))
-    loss = masked_lm_loss(logits, labels)
+    loss = labelled_cross_entropy(logits, labels)
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits.float(), labels))
 
 

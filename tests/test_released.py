@@ -182,21 +182,28 @@ def test_a_syllable_without_tone_that_is_not_in_the_table_has_no_digit(tiny_toke
     assert syllables(tiny_tokenizer, "我们") == "wo3 men"
 
 
-def test_the_table_decides_how_a_syllable_is_spelled() -> None:
-    readings = released.spelled_readings(PINYIN_MAP, PINYIN2TENSOR | {"mao1": spelled("miao4")}, "here")
-    assert readings.characters["猫"] == "miao4"
+def with_table(tiny: Path, directory: Path, name: str, content: Any) -> Readings:
+    """The readings of a copy of the tiny directory with another table."""
+    shutil.copytree(tiny, directory)
+    write_json(directory / "config" / f"{name}.json", content)
+    return ChineseBertTokenizer.from_pretrained(directory).readings
 
 
-def test_a_syllable_with_a_letter_outside_the_alphabet_is_none() -> None:
+def test_the_table_decides_how_a_syllable_is_spelled(tiny: Path, tmp_path: Path) -> None:
+    table = PINYIN2TENSOR | {"mao1": spelled("miao4")}
+    assert with_table(tiny, tmp_path / "copy", "pinyin2tensor", table).characters["猫"] == "miao4"
+
+
+def test_all_zeros_in_the_table_is_no_reading(tiny: Path, tmp_path: Path) -> None:
+    table = PINYIN2TENSOR | {"mao1": [0] * 8}
+    assert "猫" not in with_table(tiny, tmp_path / "copy", "pinyin2tensor", table).characters
+
+
+def test_a_syllable_with_a_letter_outside_the_alphabet_is_none(tiny: Path, tmp_path: Path) -> None:
     known = {letter: number for letter, number in PINYIN_MAP["char2idx"].items() if letter != "o"}
-    readings = released.spelled_readings({"char2idx": known}, PINYIN2TENSOR, "here")
+    readings = with_table(tiny, tmp_path / "copy", "pinyin_map", PINYIN_MAP | {"char2idx": known})
     assert "我" not in readings.characters  # wo3 is in no table
     assert readings.characters["猫"] == "mao1"  # in the table it is
-
-
-def test_all_zeros_in_the_table_is_no_reading() -> None:
-    readings = released.spelled_readings(PINYIN_MAP, PINYIN2TENSOR | {"mao1": [0] * 8}, "here")
-    assert "猫" not in readings.characters
 
 
 def test_readings_do_not_hang_on_the_installed_pypinyin(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

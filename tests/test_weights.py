@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from chinesebert import released
+from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.errors import InputError
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM, ChineseBertModel
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
@@ -142,6 +143,12 @@ def test_a_spelling_that_is_none_is_refused(copy: Path, row: Any) -> None:
     assert_refused(copy / TENSORS, READERS["tokenizer"], copy)
 
 
+def test_a_table_without_a_spelling_is_refused(copy: Path) -> None:
+    # Every syllable would be spelled letter by letter: not as the weights know it where it has no tone.
+    write_json(copy / TENSORS, {})
+    assert_refused(copy / TENSORS, READERS["tokenizer"], copy)
+
+
 def test_a_pickle_in_place_of_a_font_is_not_run(copy: Path, tmp_path: Path) -> None:
     images = np.array([Hostile(tmp_path / "ran")], dtype=object)
     np.save(copy / FONT, images, allow_pickle=True)
@@ -222,6 +229,7 @@ def pickled(request: pytest.FixtureRequest, tmp_path: Path, tiny: Path, saved: P
     return directory
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("write", PICKLES.values(), ids=PICKLES)
 def test_code_in_a_pickle_is_never_run(pickled: Path, tmp_path: Path, write: Callable[[Any, Path], Any]) -> None:
     write({"bert.embeddings.LayerNorm.weight": Hostile(tmp_path / "ran")}, pickled / BIN)
@@ -381,7 +389,7 @@ def test_a_saved_model_without_its_tables_is_refused(saved_copy: Path, state: St
 
 @pytest.mark.parametrize("reader", READERS)
 def test_an_empty_directory_is_refused(tmp_path: Path, reader: str) -> None:
-    assert_refused(tmp_path, READERS[reader], tmp_path, advice="right directory|vocab.txt")
+    assert_refused(tmp_path, READERS[reader], tmp_path)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -468,18 +476,53 @@ def test_a_token_that_the_model_does_not_have_is_refused(model: ChineseBertModel
     assert "input_ids run from" in message and f"0 … {len(VOCABULARY) - 1}" in message
 
 
+@pytest.mark.parametrize(("name", "number"), [("token_type_ids", 2), ("position_ids", POSITIONS)])
+def test_a_place_or_type_that_the_model_does_not_have_is_refused(
+    model: ChineseBertModel, name: str, number: int
+) -> None:
+    message = complaint(model, input_ids=IDS, pinyin_ids=IDS, **{name: torch.full_like(IDS, number)})
+    assert message.startswith(f"{name} run from {number} to {number}")
+
+
 # -------------------------------------------------------------------------------------------------------------- options
 
 
-def test_trained_images_are_not_cut_down_to_bytes(tiny: Path, state: State) -> None:
-    # The rows of released checkpoints are numbers of any size; as bytes they would be other images.
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of ours with frozen images, 0 … 255."""
+    directory = tmp_path_factory.mktemp("frozen")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(15)
+    model = ChineseBertModel(ChineseBertConfig(**sizes, vocab_size=50, num_syllables=9, initializer_range=0.2))
+    table = model.embeddings.glyph_embeddings.embedding.weight
+    table.copy_(torch.randint(256, table.shape))
+    model.save_pretrained(directory)
+    return directory
+
+
+def assert_same_or_refused(directory: Path, glyph_trainable: bool) -> None:
+    """Asserts that images are not quietly others when they are loaded as the kind that they are not."""
+    wanted = ChineseBertModel.from_pretrained(directory)
     try:
-        model = ChineseBertModel.from_pretrained(tiny, glyph_trainable=False)
+        found = ChineseBertModel.from_pretrained(directory, glyph_trainable=glyph_trainable)
     except InputError as error:
-        assert "glyph_trainable" in str(error)
-    else:
-        rows = model.embeddings.glyph_embeddings.embedding.weight
-        assert torch.equal(rows, state[GLYPH_ROWS])
+        assert str(directory) in str(error) and "glyph_trainable" in str(error)
+        return
+    with torch.no_grad():
+        states = [model(IDS, IDS).last_hidden_state for model in (wanted, found)]
+    torch.testing.assert_close(*states)
+
+
+def test_trained_images_are_not_cut_down_to_bytes(tiny: Path) -> None:
+    assert_same_or_refused(tiny, glyph_trainable=False)
+
+
+def test_trained_images_of_ours_are_not_cut_down_to_bytes(saved: Path) -> None:
+    assert_same_or_refused(saved, glyph_trainable=False)
+
+
+def test_bytes_are_not_taken_for_trained_images(frozen: Path) -> None:
+    assert_same_or_refused(frozen, glyph_trainable=True)
 
 
 def test_a_folded_directory_is_not_unfolded(tiny: Path, tmp_path: Path) -> None:
