@@ -47,8 +47,9 @@ class ChineseBertConfig(BertConfig):
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reads ``config.json``; that of a released checkpoint or a plain BERT as the configuration it has here."""
-        from .loading import own_config
+        from .loading import check_config, own_config
 
+        check_config(pretrained_model_name_or_path, kwargs)
         config, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         return own_config(config, pretrained_model_name_or_path, kwargs), unused
 

@@ -189,7 +189,8 @@ class _EmbeddingsBase(nn.Module):
         if hasattr(self, "token_type_embeddings"):
             if token_type_ids is None:
                 token_type_ids = torch.zeros(shape, dtype=torch.long, device=self.default_pinyin_ids.device)
-            check_range("token_type_ids", token_type_ids, self.token_type_embeddings.num_embeddings, "segments")
+            types = self.token_type_embeddings.num_embeddings
+            check_range("token_type_ids", token_type_ids, types, "type_vocab_size in config.json")
             return self.token_type_embeddings(token_type_ids)
         if token_type_ids is not None and not torch.compiler.is_compiling() and token_type_ids.any():
             raise ValueError("this model has no segment embedding (type_vocab_size is 0): leave token_type_ids out")

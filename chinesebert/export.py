@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from transformers.dynamic_module_utils import get_relative_import_files
+from transformers.utils.logging import disable_progress_bar
 
 from chinesebert.atomic import atomic_directory
 from chinesebert.configuration_chinesebert import ChineseBertConfig
@@ -216,6 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
         kind.add_argument("output", help="directory to write")
         kind.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     args = parser.parse_args(arguments)
+    disable_progress_bar()
     try:
         result = _KINDS[args.kind][0](args.model, args.output, args.overwrite)
     except (InputError, OSError) as error:

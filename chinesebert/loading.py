@@ -20,7 +20,15 @@ from .released import translate_state as released_state
 from .vocabulary import read_vocabulary
 from .warm_start import translate_config as bert_config
 from .warm_start import translate_state as bert_state
-from .weights import check_weight_files, find_file, hub_arguments, read_json, read_state_dict
+from .weights import (
+    check_source,
+    check_weight_files,
+    find_file,
+    hub_arguments,
+    need_file,
+    read_settings,
+    read_state_dict,
+)
 
 if TYPE_CHECKING:
     from .modeling_chinesebert import ChineseBertPreTrainedModel, GlyphImages
@@ -28,6 +36,12 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str]
 # Without one of these a model would be quietly wrong, not untrained.
 _CHARACTER_TABLES = ("letter_ids", "default_pinyin_ids", "glyph_embeddings.embedding.weight", "_table.weight")
+
+
+def check_config(source: Source, kwargs: dict[str, Any]) -> None:
+    """Looks whether ``config.json`` is whole, where there is one."""
+    if (path := find_file(source, "config.json", hub_arguments(kwargs))) is not None:
+        read_settings(path)
 
 
 def own_config(config: dict[str, Any], source: Source, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -59,12 +73,30 @@ def foreign_readings(source: Source, kwargs: dict[str, Any]) -> Readings | None:
     Raises:
         InputError: a table of a released directory is missing or damaged.
     """
+    check_source(source)
     hub = hub_arguments(kwargs)
     path = find_file(source, "config.json", hub)
-    config = read_json(path) if path is not None else {}
-    if find_file(source, READINGS_FILE, hub) is not None or not is_released(config, source, hub):
+    config = read_settings(path) if path is not None else {}
+    _check_tokenizer_files(source, hub)
+    if find_file(source, READINGS_FILE, hub) is not None:
         return None
+    if config and is_own_layout(config):
+        need_file(source, READINGS_FILE, hub, "the readings its pinyin ids count by")
+    if not is_released(config, source, hub):
+        return None
+    if "vocab_size" in config:
+        _check_vocabulary(source, config["vocab_size"], hub)
     return read_readings(source, hub)
+
+
+def _check_tokenizer_files(source: Source, hub: dict[str, Any]) -> None:
+    """Looks at what transformers is to read: without a vocabulary it would make a tokenizer of five tokens."""
+    saved, settings = (find_file(source, name, hub) for name in ("tokenizer.json", "tokenizer_config.json"))
+    for path in (saved, settings):
+        if path is not None:
+            read_settings(path)
+    if saved is None:
+        need_file(source, "vocab.txt", hub, "the vocabulary")
 
 
 def load_model(
@@ -79,13 +111,18 @@ def load_model(
     """What ``ChineseBertPreTrainedModel.from_pretrained`` does; ``load`` is that of transformers."""
     if source is None or kwargs.get("state_dict") is not None:
         return load(source, *model_args, **kwargs)
+    check_source(source)
     hub = hub_arguments(kwargs)
+    check_config(source, kwargs)
     stored, _ = PreTrainedConfig.get_config_dict(source, **hub)
+    if not stored and not isinstance(kwargs.get("config"), ChineseBertConfig):
+        need_file(source, "config.json", hub, "the sizes of the model")
     with_info = kwargs.pop("output_loading_info", False)
     wanted = _wanted_form(source, stored, folded, kwargs)
     if glyphs is not None and (is_own_layout(stored) or is_released(stored, source, hub)):
         raise InputError(f"glyphs: only a warm start from a plain BERT takes images; {source} has its own")
     if is_own_layout(stored):
+        _check_kind_of_images(source, stored, kwargs)
         if not kwargs.get("variant"):
             check_weight_files(source, hub)
         model, info = _translate_errors(source, load, source, *model_args, output_loading_info=True, **kwargs)
@@ -95,6 +132,18 @@ def load_model(
     if wanted:
         model.fold()
     return (model, info) if with_info else model
+
+
+def _check_kind_of_images(source: Source, stored: dict[str, Any], kwargs: dict[str, Any]) -> None:
+    """Refuses to load bytes (0 … 255) as trained numbers (0 … 1), or these as bytes: the images would be others."""
+    config = kwargs.get("config")
+    kept = bool(stored.get("glyph_trainable", False))
+    wanted = kwargs.get("glyph_trainable", config.glyph_trainable if isinstance(config, ChineseBertConfig) else kept)
+    if wanted != kept and not stored.get("folded", False):
+        raise InputError(
+            f"{source}: was saved with glyph_trainable={kept}, and its images cannot be loaded as the other kind; "
+            "leave glyph_trainable as it is"
+        )
 
 
 def _wanted_form(source: Source, stored: dict[str, Any], folded: bool | None, kwargs: dict[str, Any]) -> bool:
@@ -127,10 +176,10 @@ def _load_foreign(
         config, kwargs = cls.config_class.from_pretrained(config or source, return_unused_kwargs=True, **kwargs)
     kwargs = {name: value for name, value in kwargs.items() if name not in hub}
     warm = not is_released(stored, source, hub)
-    _check_vocabulary(source, config, hub)
+    _check_vocabulary(source, config.vocab_size, hub)
     weights = read_state_dict(source, hub)
     state = bert_state(weights, config, source, glyphs, hub) if warm else released_state(weights, config, source, hub)
-    return _translate_errors(
+    model, info = _translate_errors(
         source,
         load,
         None,
@@ -141,6 +190,20 @@ def _load_foreign(
         **loading,
         **kwargs,
     )
+    if not warm:
+        _check_encoder(source, model, info)
+    return model, info
+
+
+def _check_encoder(source: Source, model: Any, info: Any) -> None:
+    """Refuses an encoder with random weights in it; a pooler and heads may be new."""
+    prefix = "" if model is model.base_model else f"{model.base_model_prefix}."
+    missing = [name for name in info["missing_keys"] if name.startswith(prefix) and "pooler." not in name]
+    if missing:
+        raise InputError(
+            f"{source}: the weights lack {len(missing)} tensors of the encoder ({', '.join(sorted(missing)[:3])}, …): "
+            "it is no complete ChineseBERT checkpoint, or another than config.json describes; download it again"
+        )
 
 
 def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel]") -> dict[str, Any]:
@@ -149,11 +212,11 @@ def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel
     return {name: value for name, value in state.items() if not (patterns and ".pooler." in f".{name}")}
 
 
-def _check_vocabulary(source: Source, config: ChineseBertConfig, hub: dict[str, Any]) -> None:
+def _check_vocabulary(source: Source, size: int, hub: dict[str, Any]) -> None:
     vocabulary = find_file(source, "vocab.txt", hub)
-    if vocabulary is not None and (tokens := len(read_vocabulary(vocabulary))) != config.vocab_size:
+    if vocabulary is not None and (tokens := len(read_vocabulary(vocabulary))) != size:
         raise InputError(
-            f"{vocabulary}: has {tokens:,} tokens, but the model has {config.vocab_size:,} (vocab_size in "
+            f"{vocabulary}: has {tokens:,} tokens, but the model has {size:,} (vocab_size in "
             "config.json); one of them is of another checkpoint, or was damaged: download them again"
         )
 
@@ -161,6 +224,8 @@ def _check_vocabulary(source: Source, config: ChineseBertConfig, hub: dict[str, 
 def _translate_errors(source: Source, load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return load(*args, **kwargs)
+    except InputError as error:  # of the model, which does not know where it comes from
+        raise error if str(source) in str(error) else InputError(f"{source}: {error}") from error
     except RuntimeError as error:
         if "mismatch" not in str(error):
             raise

@@ -45,6 +45,11 @@ SEGMENTATIONS: dict[str, type[LongestPhrases] | type[LongestBeginnings]] = {
 }
 
 
+def is_syllable(text: str) -> bool:
+    """Whether this is how a syllable is written: letters, then a tone digit or none."""
+    return _SYLLABLE.fullmatch(text) is not None
+
+
 @dataclass(frozen=True)
 class Readings:
     """A reading dictionary: characters and phrases with their syllables, and the inventory these make up.

@@ -24,14 +24,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers.utils import logging
 
 from .atomic import atomic_directory
 from .configuration_chinesebert import ChineseBertConfig
 from .embeddings_chinesebert import GLYPH_SCALE
 from .errors import InputError
-from .pinyin import PINYIN_ALPHABET, PINYIN_LENGTH, Readings
+from .pinyin import PINYIN_ALPHABET, PINYIN_LENGTH, Readings, is_syllable
 from .vocabulary import han_character, read_vocabulary
-from .weights import PICKLED, find_file, need_file, read_json
+from .weights import PICKLED, find_file, need_file, read_json, read_settings
 
 # What released checkpoints were trained on; later versions of pypinyin read 0.1-0.3 % of the characters otherwise.
 READINGS = Path(__file__).parent / "assets" / "readings-pypinyin-0.38.1.json.gz"
@@ -45,8 +46,8 @@ _PURPOSE = "released ChineseBERT checkpoints spell their pinyin with it"
 # Keys of a BERT's config.json that say nothing about the model, or are said in another way here.
 BERT_LEFTOVERS = frozenset((
     "architectures", "auto_map", "directionality", "gradient_checkpointing", "model_type", "name_or_path",
-    "output_past", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
-    "position_embedding_type", "tokenizer_class", "transformers_version",
+    "output_past", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
+    "pooler_type", "position_embedding_type", "tokenizer_class", "transformers_version",
 ))  # fmt: skip
 _LEFTOVERS = BERT_LEFTOVERS | {"glyph_embedding_dim", "pinyin_embedding_size", "pinyin_map_len"}
 _GLYPH_ROWS = "embeddings.glyph_embeddings.embedding.weight"
@@ -81,8 +82,12 @@ def translate_state(
     state: dict[str, torch.Tensor], config: ChineseBertConfig, source: Source, hub: dict[str, Any]
 ) -> dict[str, torch.Tensor]:
     """A released state dict with the tables that this package keeps beside the weights."""
+    if not config.glyph_trainable:
+        raise InputError(f"{source}: its glyph images were trained and are no bytes; leave glyph_trainable as it is")
     prefix = "bert." if any(name.startswith("bert.") for name in state) else ""
     state = {name: value for name, value in state.items() if not name.endswith("embeddings.position_ids")}
+    if not config.type_vocab_size:
+        add_segment_to_positions(state, f"{prefix}embeddings.")
     fonts = _fonts(source, config, hub, needed=prefix + _GLYPH_ROWS not in state)
     if prefix + _GLYPH_ROWS not in state:
         state[prefix + _GLYPH_ROWS] = torch.from_numpy(fonts)
@@ -94,14 +99,23 @@ def translate_state(
     return state
 
 
+def add_segment_to_positions(state: dict[str, torch.Tensor], embeddings: str) -> None:
+    """Adds segment vector 0, which every token of a single text gets, to the position vectors; the segments go."""
+    segments = state.pop(f"{embeddings}token_type_embeddings.weight", None)
+    if segments is not None:
+        name = f"{embeddings}position_embeddings.weight"
+        state[name] = state[name] + segments[0]
+
+
 def _fonts(source: Source, config: ChineseBertConfig, hub: dict[str, Any], needed: bool) -> NDArray[np.float32]:
     """The images of all fonts, float32 ``[V, 1728]``; looks at those in a directory even where they are not needed.
 
     The original takes the files in the order in which the file system lists them; here it is that of their names, which
     is the order of the published listing.
     """
-    paths = sorted(Path(source, "config").glob("*.npy")) if os.path.isdir(source) else []
-    if needed and not paths:
+    folder = Path(source, hub.get("subfolder", ""), "config")
+    paths = sorted(folder.glob("*.npy")) if os.path.isdir(source) else []
+    if needed and len(paths) != config.num_glyph_fonts:
         paths = [need_file(source, f"config/{name}", hub, "the weights hold no glyph images") for name in FONTS]
     shape = (config.vocab_size, config.glyph_size, config.glyph_size)
     fonts = [_font(path, shape) for path in paths]
@@ -129,31 +143,57 @@ def read_readings(source: Source, hub: dict[str, Any]) -> Readings:
         InputError: a table is missing or damaged.
     """
     ported = find_file(source, "tokenizer_config.json", hub)
-    settings = read_json(ported) if ported is not None else {}
-    if ported is not None and "pinyin2tensor" in settings:
-        return spelled_readings(settings.get("pinyin_map"), settings["pinyin2tensor"], str(ported))
-    pinyin_map = read_json(need_file(source, PINYIN_MAP, hub, _PURPOSE))
-    path = need_file(source, PINYIN2TENSOR, hub, _PURPOSE)
-    return spelled_readings(pinyin_map, read_json(path), str(path))
+    settings = read_settings(ported) if ported is not None else {}
+    if ported is not None and {"pinyin_map", "pinyin2tensor"} & settings.keys():
+        tables = (settings.get("pinyin_map"), settings.get("pinyin2tensor"))
+        return spelled_readings(*tables, (f"{ported} (pinyin_map)", f"{ported} (pinyin2tensor)"))
+    paths = [need_file(source, name, hub, _PURPOSE) for name in (PINYIN_MAP, PINYIN2TENSOR)]
+    return spelled_readings(read_json(paths[0]), read_json(paths[1]), (str(paths[0]), str(paths[1])))
 
 
-def spelled_readings(pinyin_map: Any, pinyin2tensor: Any, where: str) -> Readings:
+def spelled_readings(pinyin_map: Any, pinyin2tensor: Any, where: tuple[str, str]) -> Readings:
     """The readings of pypinyin 0.38.1, spelled by two tables of a released checkpoint.
 
     Args:
         pinyin_map: the content of ``pinyin_map.json``.
         pinyin2tensor: the content of ``pinyin2tensor.json``.
-        where: the file to name where they are damaged.
+        where: the files to name where they are damaged.
     """
+    letters, rows = _letters(pinyin_map, where[0]), _rows(pinyin2tensor, where[1])
+    return _respelled(frozenset(letters.items()), frozenset(rows.items()))
+
+
+def _letters(pinyin_map: Any, where: str) -> dict[str, int]:
     try:
         letters = {str(letter): int(number) for letter, number in pinyin_map["char2idx"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _no_table(where, repr(error)) from error
+    if not letters or not all(0 <= number < len(PINYIN_ALPHABET) for number in letters.values()):
+        raise _no_table(where, "its letters are not numbered 0 … 31")
+    return letters
+
+
+def _rows(pinyin2tensor: Any, where: str) -> dict[str, tuple[int, ...]]:
+    try:
         rows = {str(syllable): tuple(map(int, row)) for syllable, row in pinyin2tensor.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: is not a table of a released checkpoint ({error!r}); download it again") from error
+        raise _no_table(where, repr(error)) from error
+    if not rows:
+        raise _no_table(where, "it is empty")
     for syllable, row in rows.items():
         if len(row) != PINYIN_LENGTH or not all(0 <= letter < len(PINYIN_ALPHABET) for letter in row):
-            raise InputError(f"{where}: {syllable!r} is spelled {list(row)}, not {PINYIN_LENGTH} letters of 0 … 31")
-    return _respelled(frozenset(letters.items()), frozenset(rows.items()))
+            raise _no_table(where, f"{syllable!r} is spelled {list(row)}, not {PINYIN_LENGTH} letters of 0 … 31")
+        if (spelled := _as_text(row)) and not is_syllable(spelled):
+            raise _no_table(where, f"{syllable!r} is spelled {spelled!r}, not letters and then a tone")
+    return rows
+
+
+def _no_table(where: str, reason: str) -> InputError:
+    return InputError(f"{where}: is not a table of a released checkpoint ({reason}); download it again")
+
+
+def _as_text(row: Iterable[int]) -> str:
+    return "".join(PINYIN_ALPHABET[number] for number in row).rstrip("0")
 
 
 @functools.lru_cache(maxsize=4)
@@ -178,7 +218,7 @@ def _spelling(syllable: str, letters: Mapping[str, int], rows: Mapping[str, tupl
     row = rows.get(syllable)
     if row is None:
         row = tuple(letters[letter] for letter in syllable) if all(letter in letters for letter in syllable) else ()
-    return "".join(PINYIN_ALPHABET[number] for number in row).rstrip("0")
+    return _as_text(row)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -244,7 +284,9 @@ def _released_config(model: Any) -> dict[str, Any]:
     )
     written = {name: getattr(config, name) for name in names.split()}
     if "Classification" in type(model).__name__:
-        written |= {"id2label": config.id2label, "label2id": config.label2id}
+        # The original passes over keys that it does not know.
+        labels = ("id2label", "label2id", "problem_type", "classifier_dropout", "token_classifier_mlp")
+        written |= {name: getattr(config, name) for name in labels}
     architecture = type(model).__name__.replace("Chinese", "Glyce")
     return written | {
         "architectures": [architecture],
@@ -336,6 +378,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("output", help="directory to write")
         command.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     args = parser.parse_args(arguments)
+    logging.disable_progress_bar()
     try:
         {"convert": convert, "export": export}[args.command](args.source, args.output, args.overwrite)
     except (InputError, OSError) as error:

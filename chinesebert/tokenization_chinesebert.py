@@ -58,10 +58,16 @@ class ChineseBertTokenizer(BertTokenizer):
     ) -> None:
         if isinstance(vocab, str) or (vocab_file is not None and _has_gaps(vocab)):
             vocab = _numbered(read_vocabulary(vocab if isinstance(vocab, str) else str(vocab_file)))
+        elif _has_gaps(vocab):
+            raise InputError("tokenizer.json: ids are missing from its vocabulary; put the vocab.txt of it beside it")
         if readings is None and readings_file is None and pinyin2tensor is not None:
             from .released import spelled_readings
 
-            readings = spelled_readings(pinyin_map, pinyin2tensor, "tokenizer_config.json")
+            readings = spelled_readings(
+                pinyin_map,
+                pinyin2tensor,
+                ("tokenizer_config.json (pinyin_map)", "tokenizer_config.json (pinyin2tensor)"),
+            )
         if readings is None:
             readings = Readings.load(readings_file) if readings_file else Readings.from_pypinyin()
         self.readings = readings
@@ -213,9 +219,9 @@ def _numbered(tokens: list[str]) -> dict[str, int]:
     return {token: number for number, token in enumerate(tokens)}
 
 
-def _has_gaps(vocab: dict[str, int] | None) -> bool:
+def _has_gaps(vocab: dict[str, int] | str | None) -> bool:
     """Whether ids are missing: the ports' ``tokenizer.json`` lost the token U+2028, which ``vocab.txt`` has."""
-    return vocab is not None and len(vocab) <= max(vocab.values())
+    return isinstance(vocab, dict) and len(vocab) <= max(vocab.values(), default=-1)
 
 
 def _as_samples(text: Any, text_pair: Any, batched: bool, split: bool) -> list[tuple[Any, ...]]:

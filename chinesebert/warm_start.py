@@ -16,9 +16,7 @@ from .configuration_chinesebert import ChineseBertConfig
 from .embeddings_chinesebert import GLYPH_SCALE
 from .errors import InputError
 from .pinyin import Readings
-from .released import BERT_LEFTOVERS
-from .vocabulary import han_character, read_vocabulary
-from .weights import need_file
+from .released import BERT_LEFTOVERS, PINYIN2TENSOR, PINYIN_MAP, add_segment_to_positions
 
 if TYPE_CHECKING:
     from .modeling_chinesebert import GlyphImages
@@ -69,9 +67,13 @@ def translate_state(
     for name in (words, positions):
         if name not in state:
             raise InputError(f"{source}: the weights lack {name}; is this a BERT?")
+    if any("pinyin_embeddings" in name for name in state):
+        raise InputError(
+            f"{source}: the weights are of a ChineseBERT, but nothing else here is; restore {PINYIN_MAP} and "
+            f"{PINYIN2TENSOR} from where the checkpoint is from"
+        )
     if not config.type_vocab_size:
-        segments = state.pop(f"{embeddings}token_type_embeddings.weight", None)
-        state[positions] = state[positions] + (0 if segments is None else segments[0])
+        add_segment_to_positions(state, embeddings)
     identity = torch.zeros(config.hidden_size, 3 * config.hidden_size, dtype=state[words].dtype)
     identity[:, : config.hidden_size].fill_diagonal_(1)
     state[f"{embeddings}map_fc.weight"] = identity
@@ -86,12 +88,12 @@ def _tables(
     config: ChineseBertConfig, source: Source, glyphs: "GlyphImages | None", hub: dict[str, Any]
 ) -> dict[str, torch.Tensor]:
     """Spellings, default readings and images, named as within the embeddings."""
-    tokens = read_vocabulary(need_file(source, "vocab.txt", hub, "the vocabulary"))
-    readings = Readings.from_pypinyin()
-    default = [readings.character_syllable_id(c) if c else 0 for c in map(han_character, tokens)]
+    from .tokenization_chinesebert import ChineseBertTokenizer
+
+    tokenizer = ChineseBertTokenizer.from_pretrained(source, **hub)
     return {
-        "pinyin_embeddings.letter_ids": torch.from_numpy(readings.letter_ids()),
-        "default_pinyin_ids": torch.tensor(default, dtype=torch.int16),
+        "pinyin_embeddings.letter_ids": torch.from_numpy(tokenizer.readings.letter_ids()),
+        "default_pinyin_ids": torch.from_numpy(tokenizer.default_pinyin_ids()).to(torch.int16),
         "glyph_embeddings.embedding.weight": _images(config, source, glyphs),
     }
 

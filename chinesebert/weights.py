@@ -24,6 +24,13 @@ def hub_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
 
 
+def check_source(source: str | os.PathLike[str]) -> None:
+    """Refuses what looks like a directory and is none; names of hub repositories look like ``user/name``."""
+    name = str(source)
+    if not os.path.isdir(name) and (name.startswith((".", "~", os.sep)) or name.count("/") > 1):
+        raise InputError(f"{name}: there is no such directory; check the path")
+
+
 def find_file(source: str | os.PathLike[str], name: str, hub: dict[str, Any]) -> Path | None:
     """Where the file ``name`` of a directory or hub repository lies on this machine; None where there is none.
 
@@ -61,16 +68,34 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: is not valid JSON ({error}); download it again") from error
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """As ``read_json``, for a file that holds values by name."""
+    settings = read_json(path)
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: holds no settings by name; download it again")
+    return settings
+
+
 def weight_files(source: str | os.PathLike[str], hub: dict[str, Any]) -> list[Path]:
     """The files that hold the weights, in the form transformers would choose: safetensors first."""
     for name in _WEIGHT_FILES:
         found = find_file(source, name, hub)
         if found is not None and name.endswith(".index.json"):
-            shards = sorted(set(read_json(found)["weight_map"].values()))
+            shards = _shards(found)
             return [need_file(source, shard, hub, f"a part of the weights that {name} lists") for shard in shards]
         if found is not None:
             return [found]
     raise InputError(f"{source}: holds no weights ({SAFETENSORS} or {PICKLED}); is it the right directory?")
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        shards = sorted(set(read_json(index)["weight_map"].values()))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{index}: is not an index of weights ({error!r}); download it again") from error
+    if not shards:
+        raise InputError(f"{index}: lists no weights; download it again")
+    return shards
 
 
 def read_state_dict(source: str | os.PathLike[str], hub: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -94,7 +119,9 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each kind of damage has its own exception, several of no public class
         raise InputError(_why_unreadable(path, error)) from error
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
         raise InputError(f"{path}: holds no state dict (tensors by name); save model.state_dict() instead")
     return weights
 
@@ -113,7 +140,7 @@ def _why_unreadable(path: Path, error: Exception) -> str:
 
 
 def check_weight_files(source: str | os.PathLike[str], hub: dict[str, Any]) -> None:
-    """Looks whether the weight files are whole, without reading them; for those that transformers is to read.
+    """Looks whether the weight files are whole; for those that transformers is to read. Only pickles are read for it.
 
     Raises:
         InputError: a file is missing, cut short, or a Git LFS pointer.
@@ -127,6 +154,8 @@ def check_weight_files(source: str | os.PathLike[str], hub: dict[str, Any]) -> N
                     pass
             except SafetensorError as error:
                 raise InputError(_why_unreadable(path, error)) from error
+        else:
+            _read_weights(path)
 
 
 def _refuse_lfs_pointer(path: Path) -> None:

@@ -199,7 +199,6 @@ def test_folding_a_copy_leaves_the_original_as_it_was() -> None:
     assert torch.equal(model.eval()(**inputs).logits, wanted)
 
 
-@pytest.mark.xfail(strict=True, reason="models made from one configuration object share it, and folding changes it")
 def test_folding_one_of_two_models_of_a_configuration_leaves_the_other_as_it_was() -> None:
     config = tiny_config()
     folded, other = ChineseBertModel(config), ChineseBertModel(config)
@@ -320,7 +319,6 @@ def test_a_new_classifier_on_a_folded_encoder_gives_its_vectors(tmp_path: Path) 
     assert_same_outputs(classifier.bert, model, make_inputs(2, 9))
 
 
-@pytest.mark.xfail(strict=True, reason="transformers complains of a tie that it cannot make")
 def test_a_decoder_for_a_folded_encoder_is_refused_by_name(tmp_path: Path) -> None:
     make_model(ChineseBertModel).fold().save_pretrained(tmp_path)
     with pytest.raises(InputError, match=f"{tmp_path}.*folded"):  # its words, which the decoder needs, are gone

@@ -250,7 +250,7 @@ def test_without_images_the_branch_is_blank_and_that_is_said(tmp_path: Path, mon
 
 def test_images_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     write_safetensors(tmp_path)
-    with pytest.raises(InputError, match="glyph images: shape"):
+    with pytest.raises(InputError, match=r"glyphs: .* images of"):
         ChineseBertModel.from_pretrained(tmp_path, glyphs=make_glyphs(len(VOCABULARY) - 1))
 
 
@@ -385,7 +385,6 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path) -> None:
         ChineseBertModel.from_pretrained(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="it says that default readings have another shape")
 def test_a_directory_without_a_vocabulary_is_refused_and_says_so(tmp_path: Path) -> None:
     write_safetensors(tmp_path)
     (tmp_path / "vocab.txt").unlink()
@@ -393,7 +392,6 @@ def test_a_directory_without_a_vocabulary_is_refused_and_says_so(tmp_path: Path)
         ChineseBertModel.from_pretrained(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="the segment table is new and random, and the positions hold vector 0")
 @torch.no_grad()
 def test_segments_that_are_asked_for_are_those_of_that_bert(tmp_path: Path) -> None:
     bert, batch = write_safetensors(tmp_path), make_batch()
