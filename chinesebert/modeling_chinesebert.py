@@ -48,6 +48,7 @@ from .embeddings_chinesebert import (
     first_tokens,
 )
 from .errors import InputError
+from .last_layer import encode_at
 from .masking import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        places: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Runs the encoder.
@@ -252,15 +254,25 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
                 a segment of its own (0); ``attention_mask`` is then not needed.
             inputs_embeds: ``[B, L, H]``, word vectors to use in place of those of ``input_ids``. Glyphs and default
                 readings still come from ``input_ids``; without these, images are blank and nothing has a reading.
+            places: bool ``[B, L]``, where the last hidden states are wanted; these are then ``[N, H]``, row by row, and
+                the last layer is not computed elsewhere. The pooler has nothing to read then.
 
         Raises:
             ValueError: an argument has a wrong shape, or ids that the model does not have (looked at on the CPU only).
         """
         padding = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids, inputs_embeds, padding)
-        encoded = self.encoder(embeddings, self._attention_mask(embeddings, attention_mask, segment_ids), **kwargs)
-        hidden = encoded.last_hidden_state
+        mask = self._attention_mask(embeddings, attention_mask, segment_ids)
+        if places is not None:
+            return BaseModelOutputWithPooling(last_hidden_state=self._encode_at(places, embeddings, mask, **kwargs))
+        hidden = self.encoder(embeddings, mask, **kwargs).last_hidden_state
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self._pool(hidden, padding))
+
+    def _encode_at(self, places: torch.Tensor, embeddings: torch.Tensor, mask: Any, **kwargs: Any) -> torch.Tensor:
+        recorded = kwargs.get("output_hidden_states") or kwargs.get("output_attentions")
+        if self.config._attn_implementation == "sdpa" and not recorded:
+            return encode_at(self.encoder, embeddings, mask, places, **kwargs)
+        return self.encoder(embeddings, mask, **kwargs).last_hidden_state[places]
 
     def _pool(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
         if self.pooler is None:
@@ -340,9 +352,13 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
             num_items_in_batch: what the sum of the losses is divided by: the number of masked places in the whole
                 global batch. By default those of this batch.
             masked_only: run the head at masked places only, so that ``logits`` are ``[masked, V]`` instead of
-                ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head; not in
-                a compiled graph, which has to know how many places there are.
+                ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head and
+                most of the last layer; not in a compiled graph, which has to know how many places there are.
         """
+        if masked_only is None:
+            masked_only = self.training and not torch.compiler.is_compiling()
+        masked = labels != IGNORE_INDEX if labels is not None and masked_only else None
+        whole = kwargs.get("output_hidden_states") or self.config.output_hidden_states
         hidden = self.bert(
             input_ids,
             pinyin_ids,
@@ -351,21 +367,16 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
             position_ids,
             segment_ids,
             inputs_embeds,
+            places=None if whole else masked,
             return_dict=True,
             **kwargs,
         )
         states = hidden.last_hidden_state
-        if masked_only is None:
-            masked_only = self.training and not torch.compiler.is_compiling()
-        if labels is None:
-            loss, logits = None, self.cls(states)
-        elif masked_only:
-            masked = labels != IGNORE_INDEX
-            logits = self.cls(states[masked])
-            loss = labelled_cross_entropy(logits, labels[masked], num_items_in_batch)
-        else:
-            logits = self.cls(states)
-            loss = labelled_cross_entropy(logits.flatten(end_dim=1), labels.flatten(), num_items_in_batch)
+        logits = self.cls(states[masked] if whole and masked is not None else states)
+        loss = None
+        if labels is not None:
+            wanted = labels.flatten() if masked is None else labels[masked]
+            loss = labelled_cross_entropy(logits.view(-1, logits.shape[-1]), wanted, num_items_in_batch)
         return MaskedLMOutput(
             loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
         )
