@@ -280,8 +280,8 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         if attention_mask is None:
             return self.pooler(hidden)
         # The pooler reads the first place, where a row that is padded on the left has padding.
-        rows = torch.arange(len(hidden), device=hidden.device)
-        return self.pooler(hidden[rows, first_tokens(attention_mask)][:, None])
+        first = first_tokens(attention_mask)[:, None, None].expand(-1, -1, hidden.shape[-1])
+        return self.pooler(hidden.gather(1, first))
 
     def _attention_mask(
         self, embeddings: torch.Tensor, attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None
