@@ -123,6 +123,7 @@ def load_model(
         raise InputError(f"glyphs: only a warm start from a plain BERT takes images; {source} has its own")
     if is_own_layout(stored):
         _check_kind_of_images(source, stored, kwargs)
+        _check_vocabulary(source, stored.get("vocab_size", ChineseBertConfig.vocab_size), hub, may_be_smaller=True)
         if not kwargs.get("variant"):
             check_weight_files(source, hub)
         model, info = _translate_errors(source, load, source, *model_args, output_loading_info=True, **kwargs)
@@ -212,9 +213,13 @@ def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel
     return {name: value for name, value in state.items() if not (patterns and ".pooler." in f".{name}")}
 
 
-def _check_vocabulary(source: Source, size: int, hub: dict[str, Any]) -> None:
+def _check_vocabulary(source: Source, size: int, hub: dict[str, Any], may_be_smaller: bool = False) -> None:
+    """Refuses a vocabulary of another size than the model's, or (its tables may have been padded) only a larger one."""
     vocabulary = find_file(source, "vocab.txt", hub)
-    if vocabulary is not None and (tokens := len(read_vocabulary(vocabulary))) != size:
+    if vocabulary is None:
+        return
+    tokens = len(read_vocabulary(vocabulary))
+    if tokens > size or (tokens < size and not may_be_smaller):
         raise InputError(
             f"{vocabulary}: has {tokens:,} tokens, but the model has {size:,} (vocab_size in "
             "config.json); one of them is of another checkpoint, or was damaged: download them again"
