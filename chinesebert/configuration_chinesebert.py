@@ -24,6 +24,7 @@ class ChineseBertConfig(BertConfig):
             are trained and used as they are, like the released checkpoints.
         folded: the fusion is two tables, for inference; see ``ChineseBertPreTrainedModel.fold``.
         folded_glyph_rows: rows of the first of them where it holds glyph vectors, not whole tokens; 0 otherwise.
+        masked_lm_pooler: the masked language model keeps BERT's pooler for models that use it, as released ones do.
         token_classifier_mlp: the token classifier has the two layers that the original calls ``mlp``, not one.
     """
 
@@ -40,6 +41,7 @@ class ChineseBertConfig(BertConfig):
     glyph_trainable: bool = False
     folded: bool = False
     folded_glyph_rows: int = 0
+    masked_lm_pooler: bool = False
     token_classifier_mlp: bool = False
 
     @classmethod

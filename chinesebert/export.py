@@ -66,8 +66,19 @@ def export_self_contained(source: Source, output: Source, overwrite: bool = Fals
 
 
 def _save(model: ChineseBertPreTrainedModel, source: Source, directory: Path) -> None:
+    tokenizer = _tokenizer_of(model, source)
     model.save_pretrained(directory)
-    ChineseBertTokenizer.from_pretrained(source).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def _tokenizer_of(model: ChineseBertPreTrainedModel, source: Source) -> ChineseBertTokenizer:
+    tokenizer = ChineseBertTokenizer.from_pretrained(source)
+    if len(tokenizer.readings.syllables) != model.config.num_syllables:
+        raise InputError(
+            f"{source}: its tokenizer has {len(tokenizer.readings.syllables):,} syllables, its model "
+            f"{model.config.num_syllables:,}; put the right tokenizer beside the model"
+        )
+    return tokenizer
 
 
 def _copy_code(directory: Path) -> None:
@@ -126,8 +137,8 @@ def export_onnx(source: Source, output: Source, overwrite: bool = False) -> str:
     _need_onnx()
     model = _ForOnnx(load_saved(source).float().fold()).eval()
     with atomic_directory(output, overwrite) as directory:
+        _tokenizer_of(model.model, source).save_pretrained(directory)
         model.model.config.save_pretrained(directory)
-        ChineseBertTokenizer.from_pretrained(source).save_pretrained(directory)
         _trace(model).save(directory / ONNX_FILE)
         difference = onnx_difference(model, directory / ONNX_FILE)
         if difference > _ONNX_TOLERANCE:

@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 from .configuration_chinesebert import ChineseBertConfig
 from .errors import InputError
 from .pinyin import READINGS_FILE, Readings
-from .released import is_released, read_readings
+from .released import PINYIN2TENSOR, is_released, read_readings
 from .released import translate_config as released_config
 from .released import translate_state as released_state
 from .vocabulary import read_vocabulary
@@ -55,7 +55,7 @@ def own_config(config: dict[str, Any], source: Source, kwargs: dict[str, Any]) -
         return config
     if is_released(config, source, hub):
         return released_config(config, source, hub)
-    if config.get("model_type") == "bert":
+    if config.get("model_type", "bert") == "bert":  # the oldest do not say
         return bert_config(config, source)
     raise InputError(
         f"{source}: config.json is of a {config.get('model_type')!r} model; give a ChineseBERT or a Chinese BERT"
@@ -75,18 +75,29 @@ def foreign_readings(source: Source, kwargs: dict[str, Any]) -> Readings | None:
     """
     check_source(source)
     hub = hub_arguments(kwargs)
-    path = find_file(source, "config.json", hub)
-    config = read_settings(path) if path is not None else {}
+    config = _settings(source, "config.json", hub)
     _check_tokenizer_files(source, hub)
     if find_file(source, READINGS_FILE, hub) is not None:
         return None
-    if config and is_own_layout(config):
+    saved = _settings(source, "tokenizer_config.json", hub)
+    ours = saved.get("tokenizer_class") == "ChineseBertTokenizer" and not {"pinyin_map", "pinyin2tensor"} & saved.keys()
+    if (config and is_own_layout(config)) or (ours and find_file(source, PINYIN2TENSOR, hub) is None):
         need_file(source, READINGS_FILE, hub, "the readings its pinyin ids count by")
     if not is_released(config, source, hub):
         return None
     if "vocab_size" in config:
         _check_vocabulary(source, config["vocab_size"], hub)
     return read_readings(source, hub)
+
+
+def longest_input(source: Source, kwargs: dict[str, Any]) -> int | None:
+    """The positions of the model beside a tokenizer; None where there is no model."""
+    return _settings(source, "config.json", hub_arguments(kwargs)).get("max_position_embeddings")
+
+
+def _settings(source: Source, name: str, hub: dict[str, Any]) -> dict[str, Any]:
+    path = find_file(source, name, hub)
+    return read_settings(path) if path is not None else {}
 
 
 def _check_tokenizer_files(source: Source, hub: dict[str, Any]) -> None:
@@ -114,9 +125,11 @@ def load_model(
     check_source(source)
     hub = hub_arguments(kwargs)
     check_config(source, kwargs)
-    stored, _ = PreTrainedConfig.get_config_dict(source, **hub)
-    if not stored and not isinstance(kwargs.get("config"), ChineseBertConfig):
+    if not isinstance(kwargs.get("config"), PreTrainedConfig):
         need_file(source, "config.json", hub, "the sizes of the model")
+    if glyphs is not None and not hasattr(glyphs, "images"):
+        raise InputError(f"glyphs: {glyphs!r} has no images; pass Glyphs.load(directory)")
+    stored, _ = PreTrainedConfig.get_config_dict(source, **hub)
     with_info = kwargs.pop("output_loading_info", False)
     wanted = _wanted_form(source, stored, folded, kwargs)
     if glyphs is not None and (is_own_layout(stored) or is_released(stored, source, hub)):
@@ -132,6 +145,7 @@ def load_model(
         model, info = _load_foreign(cls, load, source, stored, model_args, glyphs, kwargs, hub)
     if wanted:
         model.fold()
+    model.freeze_unused()  # transformers gives all that it loads gradients
     return (model, info) if with_info else model
 
 
@@ -180,13 +194,14 @@ def _load_foreign(
     _check_vocabulary(source, config.vocab_size, hub)
     weights = read_state_dict(source, hub)
     state = bert_state(weights, config, source, glyphs, hub) if warm else released_state(weights, config, source, hub)
+    config.masked_lm_pooler = not warm and any(".pooler." in f".{name}" for name in state)
     model, info = _translate_errors(
         source,
         load,
         None,
         *model_args,
         config=config,
-        state_dict=_without_pooler(state, cls),
+        state_dict=_without_pooler(state, cls, config),
         output_loading_info=True,
         **loading,
         **kwargs,
@@ -207,10 +222,13 @@ def _check_encoder(source: Source, model: Any, info: Any) -> None:
         )
 
 
-def _without_pooler(state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel]") -> dict[str, Any]:
+def _without_pooler(
+    state: dict[str, Any], cls: "type[ChineseBertPreTrainedModel]", config: ChineseBertConfig
+) -> dict[str, Any]:
     """Leaves out a pooler that this kind of model has no place for."""
-    patterns = cls._keys_to_ignore_on_load_unexpected or []
-    return {name: value for name, value in state.items() if not (patterns and ".pooler." in f".{name}")}
+    if not cls._keys_to_ignore_on_load_unexpected or (config.masked_lm_pooler and "MaskedLM" in cls.__name__):
+        return state
+    return {name: value for name, value in state.items() if ".pooler." not in f".{name}"}
 
 
 def _check_vocabulary(source: Source, size: int, hub: dict[str, Any], may_be_smaller: bool = False) -> None:

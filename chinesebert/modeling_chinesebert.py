@@ -142,7 +142,15 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             for module in self.modules():
                 if getattr(module, "config", None) is shared:
                     module.config = config
+        self.freeze_unused()
         return self.eval()
+
+    def freeze_unused(self) -> None:
+        """Takes gradients from what no loss is to reach: a folded model, the pooler of a masked language model."""
+        if self.is_folded:
+            self.requires_grad_(False)
+        elif self.base_model.has_decoder and self.base_model.pooler is not None:
+            self.base_model.pooler.requires_grad_(False)
 
     @property
     def is_folded(self) -> bool:
@@ -275,7 +283,7 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         return self.encoder(embeddings, mask, **kwargs).last_hidden_state[places]
 
     def _pool(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
-        if self.pooler is None:
+        if self.pooler is None or self.has_decoder:
             return None
         if attention_mask is None:
             return self.pooler(hidden)
@@ -314,10 +322,11 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         super().__init__(config)
         if config.folded and not config.folded_glyph_rows:
             raise InputError("this model was folded without the word table that the decoder needs; load the original")
-        self.bert = ChineseBertModel(config, add_pooling_layer=False)
+        self.bert = ChineseBertModel(config, add_pooling_layer=config.masked_lm_pooler)
         self.bert.has_decoder = True
         self.cls = BertOnlyMLMHead(config)
         self.post_init()
+        self.freeze_unused()
 
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""

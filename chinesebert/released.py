@@ -41,6 +41,8 @@ PINYIN2TENSOR = "config/pinyin2tensor.json"
 ID2PINYIN = "config/id2pinyin.json"
 FONTS = ("STFANGSO.TTF24.npy", "STXINGKA.TTF24.npy", "方正古隶繁体.ttf24.npy")
 
+logger = logging.get_logger(__name__)
+
 Source = str | os.PathLike[str]
 _PURPOSE = "released ChineseBERT checkpoints spell their pinyin with it"
 # Keys of a BERT's config.json that say nothing about the model, or are said in another way here.
@@ -164,6 +166,8 @@ def spelled_readings(pinyin_map: Any, pinyin2tensor: Any, where: tuple[str, str]
 
 
 def _letters(pinyin_map: Any, where: str) -> dict[str, int]:
+    if pinyin_map is None:
+        raise InputError(f"{where}: is missing; {_PURPOSE}: download it again")
     try:
         letters = {str(letter): int(number) for letter, number in pinyin_map["char2idx"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -174,6 +178,8 @@ def _letters(pinyin_map: Any, where: str) -> dict[str, int]:
 
 
 def _rows(pinyin2tensor: Any, where: str) -> dict[str, tuple[int, ...]]:
+    if pinyin2tensor is None:
+        raise InputError(f"{where}: is missing; {_PURPOSE}: download it again")
     try:
         rows = {str(syllable): tuple(map(int, row)) for syllable, row in pinyin2tensor.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -272,6 +278,9 @@ def _check_exportable(source: Source, config: ChineseBertConfig, tokenizer: Any)
         raise InputError(
             f"{source}: other pinyin or glyph sizes {sizes} than the released layout has (32, 8, 128, 1728)"
         )
+    added = sorted(tokenizer.get_added_vocab().keys() - set(tokenizer.all_special_tokens))
+    if added:
+        logger.warning(f"{source}: the released layout cannot say that these are added tokens: {', '.join(added)}")
     if len(tokenizer.tokens()) != config.vocab_size:
         raise InputError(f"{source}: {len(tokenizer.tokens())} tokens, but the model has {config.vocab_size}")
 

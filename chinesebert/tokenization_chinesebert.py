@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tokenizers import Encoding
 from transformers import BatchEncoding, BertTokenizer
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 from transformers.utils import PaddingStrategy
 
 from .atomic import atomic_file
@@ -85,13 +86,16 @@ class ChineseBertTokenizer(BertTokenizer):
         Raises:
             InputError: a file is missing or damaged; the message names it.
         """
-        from .loading import foreign_readings
+        from .loading import foreign_readings, longest_input
 
         if not {"readings", "readings_file"} & kwargs.keys():
             readings = foreign_readings(pretrained_model_name_or_path, kwargs)
             if readings is not None:
                 kwargs["readings"] = readings
         tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        longest = longest_input(pretrained_model_name_or_path, kwargs)
+        if longest is not None and tokenizer.model_max_length >= VERY_LARGE_INTEGER:
+            tokenizer.model_max_length = longest
         for name in _NOT_SAVED:  # how it was made says nothing about what it is
             tokenizer.init_kwargs.pop(name, None)
         return tokenizer
@@ -150,7 +154,12 @@ class ChineseBertTokenizer(BertTokenizer):
 
         This is the form in which the original code and its ports pass ``pinyin_ids``.
         """
-        return self.readings.letter_ids().astype(np.int64)[np.asarray(pinyin_ids)]
+        ids, letters = np.asarray(pinyin_ids), self.readings.letter_ids().astype(np.int64)
+        if ids.size and not 0 <= ids.min() <= ids.max() < len(letters):
+            raise ValueError(
+                f"pinyin_ids run from {ids.min()} to {ids.max()}; this tokenizer has 0 … {len(letters) - 1}"
+            )
+        return letters[ids]
 
     def convert_pinyin_ids_to_syllables(self, pinyin_ids: Sequence[int]) -> list[str]:
         """Syllable ids as text, ``["wo3", "xi3", ""]``: "" where there is none."""

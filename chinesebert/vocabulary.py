@@ -34,7 +34,9 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
     except OSError as error:
         raise InputError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the vocabulary is not UTF-8 (byte {error.start})") from error
+        raise InputError(
+            f"{path}: the vocabulary is not UTF-8 (byte {error.start}); save it as UTF-8, or download it again"
+        ) from error
     tokens = [token.removesuffix("\r") for token in tokens]
     if tokens and tokens[-1] == "":
         tokens.pop()
@@ -54,7 +56,7 @@ def _check_vocabulary(path: str | os.PathLike[str], tokens: list[str]) -> None:
         if token not in lines:
             raise InputError(
                 f"{path}: the vocabulary has no {token} (it needs {', '.join(SPECIAL_TOKENS)}); "
-                "build one with: python -m data_prep vocab"
+                "download it again, or build one with: python -m data_prep vocab"
             )
 
 

@@ -55,6 +55,8 @@ def find_file(source: str | os.PathLike[str], name: str, hub: dict[str, Any]) ->
 def need_file(source: str | os.PathLike[str], name: str, hub: dict[str, Any], purpose: str) -> Path:
     """As ``find_file``, for a file that must be there."""
     found = find_file(source, name, hub)
+    if found is None and not os.path.isdir(source):
+        raise InputError(f"{source}: there is no such directory, nor could such a repository with a {name} be reached")
     if found is None:
         raise InputError(f"{source}: has no {name} ({purpose}); download it again from where the checkpoint is from")
     return found

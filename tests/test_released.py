@@ -515,8 +515,7 @@ def test_an_export_has_the_files_of_the_released_layout(exported: Path, tiny: Pa
 def test_an_export_has_the_weights_it_was_made_from(exported: Path, state: State) -> None:
     weights = torch.load(exported / "pytorch_model.bin", weights_only=True)
     assert weights.keys() == state.keys()
-    # A masked language model has no pooler of its own: that of the export is untrained.
-    differing = [name for name in state if ".pooler." not in name and not torch.equal(weights[name], state[name])]
+    differing = [name for name in state if not torch.equal(weights[name], state[name])]
     assert differing == []
 
 
@@ -941,7 +940,7 @@ def test_golden_weights_come_back_from_an_export(golden: GoldenOutputs, golden_e
     theirs = torch.load(golden.directory / "pytorch_model.bin", weights_only=True)
     ours = torch.load(golden_export / "pytorch_model.bin", weights_only=True)
     assert {name: (v.shape, v.dtype) for name, v in ours.items()} == {n: (v.shape, v.dtype) for n, v in theirs.items()}
-    assert [n for n in theirs if ".pooler." not in n and not torch.equal(ours[n], theirs[n])] == []
+    assert [n for n in theirs if not torch.equal(ours[n], theirs[n])] == []
 
 
 def test_golden_vocabulary_comes_back_from_an_export(golden: GoldenOutputs, golden_export: Path) -> None:
@@ -973,3 +972,36 @@ def test_golden_outputs_come_out_of_an_export_in_other_people_s_code(
     with torch.no_grad():
         states = model.bert(*given.values(), None)
     golden.assert_equal(states, "last_hidden_state")
+
+
+def test_a_converted_masked_language_model_keeps_the_pooler_for_others(
+    tiny: Path, state: State, tmp_path: Path
+) -> None:
+    released.convert(tiny, tmp_path / "ours")
+    pooler = ChineseBertModel.from_pretrained(tmp_path / "ours").pooler
+    assert torch.equal(pooler.dense.weight, state["bert.pooler.dense.weight"])
+
+
+def test_the_pooler_of_a_masked_language_model_is_not_trained(tiny: Path) -> None:
+    model = ChineseBertForMaskedLM.from_pretrained(tiny).train()
+    inputs = torch.tensor([[2, 5, 6, 3]])
+    model(inputs, torch.zeros_like(inputs), labels=inputs).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
+
+
+def test_a_tokenizer_truncates_to_the_positions_of_the_model_beside_it(tiny: Path) -> None:
+    tokenizer = ChineseBertTokenizer.from_pretrained(tiny)
+    positions = json.loads((tiny / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
+    assert len(tokenizer("我" * 2 * positions, truncation=True)["input_ids"]) == positions
+
+
+def test_a_saved_tokenizer_that_lost_its_readings_is_refused(tiny: Path, tmp_path: Path) -> None:
+    ChineseBertTokenizer.from_pretrained(tiny).save_pretrained(tmp_path)
+    (tmp_path / "readings.json").unlink()
+    with pytest.raises(InputError, match=r"readings\.json"):
+        ChineseBertTokenizer.from_pretrained(tmp_path)
+
+
+def test_letters_are_refused_for_ids_that_are_none(tiny: Path) -> None:
+    with pytest.raises(ValueError, match="pinyin_ids run from -1"):
+        ChineseBertTokenizer.from_pretrained(tiny).convert_pinyin_ids_to_letters([0, -1])
