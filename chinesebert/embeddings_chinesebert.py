@@ -127,6 +127,10 @@ class _EmbeddingsBase(nn.Module):
             ValueError: ids are out of range or of a wrong shape, or there are more tokens than positions.
         """
         batch, length = self._shape(input_ids, inputs_embeds)
+        if attention_mask is not None and tuple(attention_mask.shape) != (batch, length):
+            raise ValueError(
+                f"attention_mask has shape {list(attention_mask.shape)}; it must have that of input_ids, {[batch, length]}"
+            )
         if input_ids is not None:
             check_range("input_ids", input_ids, self.vocab_size, "does the tokenizer belong to this model?")
         pinyin_ids = self._pinyin_ids(input_ids, pinyin_ids, (batch, length))

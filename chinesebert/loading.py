@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 from .configuration_chinesebert import ChineseBertConfig
 from .errors import InputError
 from .pinyin import READINGS_FILE, Readings
-from .released import PINYIN2TENSOR, is_released, read_readings
+from .released import ID2PINYIN, PINYIN2TENSOR, is_released, read_readings
 from .released import translate_config as released_config
 from .released import translate_state as released_state
 from .vocabulary import read_vocabulary
@@ -108,6 +108,9 @@ def _check_tokenizer_files(source: Source, hub: dict[str, Any]) -> None:
             read_settings(path)
     if saved is None:
         need_file(source, "vocab.txt", hub, "the vocabulary")
+    if os.path.isdir(source):  # not needed, but a pointer in their place says that more went wrong
+        for name in ("vocab.txt", ID2PINYIN):
+            find_file(source, name, hub)
 
 
 def load_model(

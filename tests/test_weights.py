@@ -529,3 +529,18 @@ def test_a_folded_directory_is_not_unfolded(tiny: Path, tmp_path: Path) -> None:
     ChineseBertModel.from_pretrained(tiny, folded=True).save_pretrained(tmp_path / "folded")
     message = refusal(ChineseBertModel.from_pretrained, tmp_path / "folded", folded=False)
     assert str(tmp_path / "folded") in message and "load the directory it was made from" in message
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "config/id2pinyin.json", "config/pinyin2tensor.json"])
+def test_a_pointer_in_place_of_any_table_is_told_to_the_tokenizer(name: str, tmp_path: Path) -> None:
+    directory = write_released(tmp_path / "released", released_state(reference_model()))
+    (directory / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InputError, match=f"{name}: is a Git LFS pointer"):
+        ChineseBertTokenizer.from_pretrained(directory)
+
+
+def test_an_attention_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
+    model = ChineseBertModel.from_pretrained(write_released(tmp_path / "released", released_state(reference_model())))
+    ids = torch.ones(1, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"attention_mask has shape \[2, 3\]"):
+        model(ids, torch.zeros_like(ids), attention_mask=torch.ones(2, 3))
