@@ -129,7 +129,7 @@ class _EmbeddingsBase(nn.Module):
         batch, length = self._shape(input_ids, inputs_embeds)
         if attention_mask is not None and tuple(attention_mask.shape) != (batch, length):
             raise ValueError(
-                f"attention_mask has shape {list(attention_mask.shape)}; it must have that of input_ids, {[batch, length]}"
+                f"attention_mask has shape {list(attention_mask.shape)}, not that of input_ids, {[batch, length]}"
             )
         if input_ids is not None:
             check_range("input_ids", input_ids, self.vocab_size, "does the tokenizer belong to this model?")
