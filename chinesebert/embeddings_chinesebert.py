@@ -303,10 +303,10 @@ class ChineseBertFoldedEmbeddings(_EmbeddingsBase):
         self.keeps_words = config.folded_glyph_rows > 0
         if self.keeps_words:
             self.word_embeddings = nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id)
-            self.word_map = nn.Linear(hidden, hidden, bias=False).requires_grad_(False)
+            self.word_map = nn.Linear(hidden, hidden, bias=False)
             self.register_buffer("glyph_rows", torch.zeros(config.vocab_size, dtype=torch.int32))
-        self.token_table = nn.Embedding(config.folded_glyph_rows or config.vocab_size, hidden).requires_grad_(False)
-        self.syllable_table = nn.Embedding(config.num_syllables + 1, hidden).requires_grad_(False)
+        self.token_table = nn.Embedding(config.folded_glyph_rows or config.vocab_size, hidden)
+        self.syllable_table = nn.Embedding(config.num_syllables + 1, hidden)
         self.register_buffer("letter_ids", empty_letter_ids(config))
 
     def fuse(

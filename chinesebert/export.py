@@ -26,7 +26,7 @@ from chinesebert.atomic import atomic_directory
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.errors import InputError
 from chinesebert.modeling_chinesebert import MODEL_CLASSES, ChineseBertPreTrainedModel
-from chinesebert.released import load_saved
+from chinesebert.released import load_saved, tokenizer_of
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
 Source = str | os.PathLike[str]
@@ -66,19 +66,9 @@ def export_self_contained(source: Source, output: Source, overwrite: bool = Fals
 
 
 def _save(model: ChineseBertPreTrainedModel, source: Source, directory: Path) -> None:
-    tokenizer = _tokenizer_of(model, source)
+    tokenizer = tokenizer_of(model, source)
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-
-
-def _tokenizer_of(model: ChineseBertPreTrainedModel, source: Source) -> ChineseBertTokenizer:
-    tokenizer = ChineseBertTokenizer.from_pretrained(source)
-    if len(tokenizer.readings.syllables) != model.config.num_syllables:
-        raise InputError(
-            f"{source}: its tokenizer has {len(tokenizer.readings.syllables):,} syllables, its model "
-            f"{model.config.num_syllables:,}; put the right tokenizer beside the model"
-        )
-    return tokenizer
 
 
 def _copy_code(directory: Path) -> None:
@@ -137,7 +127,7 @@ def export_onnx(source: Source, output: Source, overwrite: bool = False) -> str:
     _need_onnx()
     model = _ForOnnx(load_saved(source).float().fold()).eval()
     with atomic_directory(output, overwrite) as directory:
-        _tokenizer_of(model.model, source).save_pretrained(directory)
+        tokenizer_of(model.model, source).save_pretrained(directory)
         model.model.config.save_pretrained(directory)
         _trace(model).save(directory / ONNX_FILE)
         difference = onnx_difference(model, directory / ONNX_FILE)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from .atomic import atomic_file
 from .errors import InputError
 from .phrases import LongestBeginnings, LongestPhrases
+from .vocabulary import han_character
 
 # The released 32-symbol alphabet: ten-less digits for tones, then letters. 0 pads and means "no pinyin".
 PINYIN_ALPHABET = "012345abcdefghijklmnopqrstuvwxyz"
@@ -112,6 +113,11 @@ class Readings:
     def character_syllable_id(self, character: str) -> int:
         """The id of the most common reading of one character, without any context; 0 where there is none."""
         return self._character_ids.get(ord(character), 0)
+
+    def default_ids(self, tokens: Iterable[str]) -> NDArray[np.int16]:
+        """For every token the id of its character's most common reading, 0 where it has none: int16 ``[V]``."""
+        characters = map(han_character, tokens)
+        return np.array([self.character_syllable_id(c) if c else 0 for c in characters], dtype=np.int16)
 
     def letter_ids(self) -> NDArray[np.uint8]:
         """How each syllable id is spelled: uint8 ``[S + 1, 8]`` over ``PINYIN_ALPHABET``; row 0 is all zeros."""

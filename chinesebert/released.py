@@ -92,12 +92,12 @@ def translate_state(
         add_segment_to_positions(state, f"{prefix}embeddings.")
     fonts = _fonts(source, config, hub, needed=prefix + _GLYPH_ROWS not in state)
     if prefix + _GLYPH_ROWS not in state:
-        state[prefix + _GLYPH_ROWS] = torch.from_numpy(fonts)
+        rows = np.stack([font.astype(np.float32) for font in fonts], axis=1).reshape(config.vocab_size, -1)
+        state[prefix + _GLYPH_ROWS] = torch.from_numpy(rows)
     readings = read_readings(source, hub)
     tokens = read_vocabulary(need_file(source, "vocab.txt", hub, "the vocabulary"))
-    default = [readings.character_syllable_id(c) if c else 0 for c in map(han_character, tokens)]
     state[f"{prefix}embeddings.pinyin_embeddings.letter_ids"] = torch.from_numpy(readings.letter_ids())
-    state[f"{prefix}embeddings.default_pinyin_ids"] = torch.tensor(default, dtype=torch.int16)
+    state[f"{prefix}embeddings.default_pinyin_ids"] = torch.from_numpy(readings.default_ids(tokens))
     return state
 
 
@@ -109,8 +109,8 @@ def add_segment_to_positions(state: dict[str, torch.Tensor], embeddings: str) ->
         state[name] = state[name] + segments[0]
 
 
-def _fonts(source: Source, config: ChineseBertConfig, hub: dict[str, Any], needed: bool) -> NDArray[np.float32]:
-    """The images of all fonts, float32 ``[V, 1728]``; looks at those in a directory even where they are not needed.
+def _fonts(source: Source, config: ChineseBertConfig, hub: dict[str, Any], needed: bool) -> list[NDArray[Any]]:
+    """The images of each font, ``[V, 24, 24]``; looks at those in a directory even where they are not needed.
 
     The original takes the files in the order in which the file system lists them; here it is that of their names, which
     is the order of the published listing.
@@ -120,10 +120,7 @@ def _fonts(source: Source, config: ChineseBertConfig, hub: dict[str, Any], neede
     if needed and len(paths) != config.num_glyph_fonts:
         paths = [need_file(source, f"config/{name}", hub, "the weights hold no glyph images") for name in FONTS]
     shape = (config.vocab_size, config.glyph_size, config.glyph_size)
-    fonts = [_font(path, shape) for path in paths]
-    if not needed:
-        return np.zeros((0, 0), dtype=np.float32)
-    return np.stack([font.astype(np.float32) for font in fonts], axis=1).reshape(len(fonts[0]), -1)
+    return [_font(path, shape) for path in paths]
 
 
 def _font(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -239,10 +236,8 @@ def export(source: Source, output: Source, overwrite: bool = False) -> None:
     Raises:
         InputError: there is no model in ``source``, or it is one that the layout cannot hold.
     """
-    from .tokenization_chinesebert import ChineseBertTokenizer
-
     model = load_saved(source)
-    tokenizer = ChineseBertTokenizer.from_pretrained(source)
+    tokenizer = tokenizer_of(model, source)
     _check_exportable(source, model.config, tokenizer)
     state = _released_state(model)
     with atomic_directory(output, overwrite) as directory:
@@ -268,6 +263,19 @@ def load_saved(source: Source) -> Any:
     if name not in classes:
         raise InputError(f"{source}: config.json names the architecture {name!r}, which this package does not have")
     return classes[name].from_pretrained(source)
+
+
+def tokenizer_of(model: Any, source: Source) -> Any:
+    """The tokenizer beside a model; raises ``InputError`` where its syllables are not the model's."""
+    from .tokenization_chinesebert import ChineseBertTokenizer
+
+    tokenizer = ChineseBertTokenizer.from_pretrained(source)
+    if len(tokenizer.readings.syllables) != model.config.num_syllables:
+        raise InputError(
+            f"{source}: its tokenizer has {len(tokenizer.readings.syllables):,} syllables, its model "
+            f"{model.config.num_syllables:,}; put the right tokenizer beside the model"
+        )
+    return tokenizer
 
 
 def _check_exportable(source: Source, config: ChineseBertConfig, tokenizer: Any) -> None:
@@ -355,7 +363,7 @@ def _all_readings(readings: Readings) -> dict[str, list[str]]:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, sort_keys="architectures" in content), encoding="utf-8")
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 # --- program ---------------------------------------------------------------------------------------------------------
@@ -363,10 +371,8 @@ def _write_json(path: Path, content: Any) -> None:
 
 def convert(source: Source, output: Source, overwrite: bool = False) -> None:
     """Writes a released checkpoint in this package's layout, which needs neither pypinyin nor the original's tables."""
-    from .tokenization_chinesebert import ChineseBertTokenizer
-
     model = load_saved(source)
-    tokenizer = ChineseBertTokenizer.from_pretrained(source)
+    tokenizer = tokenizer_of(model, source)
     with atomic_directory(output, overwrite) as directory:
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)

@@ -16,7 +16,7 @@ from transformers.utils import PaddingStrategy
 from .atomic import atomic_file
 from .errors import InputError
 from .pinyin import READINGS_FILE, Readings
-from .vocabulary import CONTINUATION, han_character, is_ordinary, read_vocabulary, vocabulary_sha256
+from .vocabulary import CONTINUATION, is_ordinary, read_vocabulary, vocabulary_sha256
 
 DEFAULT_VOCABULARY = Path(__file__).parent / "assets" / "vocab.txt"
 
@@ -138,8 +138,7 @@ class ChineseBertTokenizer(BertTokenizer):
 
     def default_pinyin_ids(self) -> NDArray[np.int64]:
         """For every token the syllable id of its most common reading, 0 where it has none: int64 ``[V]``."""
-        characters = map(han_character, self.tokens())
-        return np.array([self.readings.character_syllable_id(c) if c else 0 for c in characters], dtype=np.int64)
+        return self.readings.default_ids(self.tokens()).astype(np.int64)
 
     def ordinary_token_ids(self) -> NDArray[np.int64]:
         """The ids of all tokens that stand for text: what a random replacement is drawn from."""

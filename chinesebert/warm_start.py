@@ -93,7 +93,7 @@ def _tables(
     tokenizer = ChineseBertTokenizer.from_pretrained(source, **hub)
     return {
         "pinyin_embeddings.letter_ids": torch.from_numpy(tokenizer.readings.letter_ids()),
-        "default_pinyin_ids": torch.from_numpy(tokenizer.default_pinyin_ids()).to(torch.int16),
+        "default_pinyin_ids": torch.from_numpy(tokenizer.readings.default_ids(tokenizer.tokens())),
         "glyph_embeddings.embedding.weight": _images(config, source, glyphs),
     }
 
