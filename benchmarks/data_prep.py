@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from chinesebert.corpus.annotate import Annotator
-from chinesebert.corpus.readers import BadRecords, find_inputs, read_documents
+from data_prep.readers import BadRecords, find_inputs, read_documents
 from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer
 from chinesebert.words import cut_words, segmenter_version
 

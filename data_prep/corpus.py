@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chinesebert.corpus.annotate import AnnotatedDocument, Annotator
 from chinesebert.corpus.format import Manifest
-from chinesebert.corpus.readers import BadRecords, Document, find_inputs, read_documents
+from data_prep.readers import BadRecords, Document, find_inputs, read_documents
 from chinesebert.corpus.writer import EmptyCorpusError, write_corpus
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer

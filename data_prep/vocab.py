@@ -18,7 +18,7 @@ from pathlib import Path
 
 from chinesebert.atomic import atomic_file
 from chinesebert.checksums import file_sha256
-from chinesebert.corpus.readers import BadRecords, find_inputs, read_documents
+from data_prep.readers import BadRecords, find_inputs, read_documents
 from chinesebert.errors import InputError
 from chinesebert.vocabulary import CONTINUATION, HAN, SPECIAL_TOKEN_IDS, SPECIAL_TOKENS, vocabulary_sha256
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chinesebert.corpus.readers import MAX_DOCUMENT_CHARACTERS, BadRecords, find_inputs, read_documents
+from data_prep.readers import MAX_DOCUMENT_CHARACTERS, BadRecords, find_inputs, read_documents
 from chinesebert.errors import InputError
 
 Write = Callable[[str, "str | bytes"], Path]

@@ -1,0 +1,1 @@
+"""Cleaning of Chinese web text: one step a file, thresholds in ``configs/cleaning/web.yaml``."""

@@ -1,0 +1,73 @@
+"""What a cleaning step is: text in, text out, or the reason why the document is dropped."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A document is dropped for ``reason``, a few words that do not vary with the document; ``detail`` says how much."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass
+class Tally:
+    """What one step has done so far, in documents and characters (line feeds counted)."""
+
+    dropped_documents: dict[str, int] = field(default_factory=dict)
+    dropped_characters: dict[str, int] = field(default_factory=dict)
+    changed_documents: int = 0
+    removed_characters: int = 0
+
+    def add_dropped(self, reason: str, characters: int) -> None:
+        """Counts one dropped document."""
+        self.dropped_documents[reason] = self.dropped_documents.get(reason, 0) + 1
+        self.dropped_characters[reason] = self.dropped_characters.get(reason, 0) + characters
+
+
+class CleaningStep(PipelineStep):
+    """A step of a datatrove pipeline; subclasses say in ``clean`` what becomes of a text.
+
+    Attributes:
+        name: as in the YAML and in the table at the end of a run.
+        tally: what it has done.
+        rejected: the documents it dropped are appended here with ``metadata["dropped_by"]``, ``["reason"]``,
+            ``["detail"]`` where the run keeps them; None where it does not.
+    """
+
+    type = "cleaning"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally = Tally()
+        self.rejected: list[Document] | None = None
+
+    @abstractmethod
+    def clean(self, text: str) -> str | Dropped:
+        """The text as it is to be kept (the same object where nothing changes), or why it is not kept."""
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Passes on what is kept."""
+        for document in data:
+            outcome = self.clean(document.text)
+            if isinstance(outcome, Dropped):
+                self.drop(document, outcome)
+                continue
+            if outcome is not document.text and outcome != document.text:
+                self.tally.changed_documents += 1
+                self.tally.removed_characters += len(document.text) - len(outcome)
+                document.text = outcome
+            yield document
+
+    def drop(self, document: Document, why: Dropped) -> None:
+        """Counts a dropped document and keeps it where the run does."""
+        self.tally.add_dropped(why.reason, len(document.text))
+        if self.rejected is not None:
+            document.metadata |= {"dropped_by": self.name, "reason": why.reason, "detail": why.detail}
+            self.rejected.append(document)
