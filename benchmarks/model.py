@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.data_prep import SAMPLE, read_paragraphs
+from benchmarks.data_prep import SAMPLE, read_texts
 from benchmarks.inputs import Batch, SampleRows
 from benchmarks.machine import machine_facts, version_facts
 from benchmarks.memory import WHAT_IT_IS, MemoryTask, measure_in_new_process
@@ -79,7 +79,7 @@ class Run:
     @cached_property
     def paragraphs(self) -> list[str]:
         """The bundled text, or the start of it."""
-        return read_paragraphs([str(SAMPLE)], self.args.characters)
+        return "\n".join(read_texts([str(SAMPLE)], self.args.characters)).split("\n")
 
     @cached_property
     def sample(self) -> SampleRows:

@@ -1,6 +1,5 @@
 """Characters a second of the tokenizer, against the original's chain, a sentence at a time."""
 
-import itertools
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import torch
 from tokenizers import BertWordPieceTokenizer
 
-from benchmarks.data_prep import pypinyin_readings
+from benchmarks.original_chain import pypinyin_readings, split_sentences
 from benchmarks.timing import measure_in_turn
-from chinesebert.corpus.annotate import sentence_starts
 from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer
 
 Encoded = list[tuple[list[int], list[str]]]
@@ -18,16 +16,7 @@ ORIGINAL, OURS, OURS_SINGLY = "original", "ours", "ours_singly"
 TARGET = 5.0
 
 
-def split_sentences(paragraphs: Sequence[str]) -> list[str]:
-    """The sentences of a text, one string each."""
-    sentences = []
-    for text in paragraphs:
-        starts = [*sentence_starts(text).nonzero()[0].tolist(), len(text)]
-        sentences += [text[start:end] for start, end in itertools.pairwise(starts)]
-    return sentences
-
-
-class OriginalChain:
+class OriginalTokenizer:
     """What the original's code calls for a sentence: ``BertWordPieceTokenizer.encode`` and ``pypinyin.pinyin``."""
 
     def __init__(self) -> None:
@@ -61,7 +50,7 @@ def encode_ours(tokenizer: ChineseBertTokenizer, sentences: list[str]) -> Encode
 
 def measure_tokenizers(tokenizer: ChineseBertTokenizer, paragraphs: Sequence[str], rounds: int) -> dict:
     """Times both on the same sentences in turn and compares what they return."""
-    sentences, original = split_sentences(paragraphs), OriginalChain()
+    sentences, original = split_sentences(paragraphs), OriginalTokenizer()
     characters = sum(map(len, sentences))
     runs: dict[str, Callable[[Any], object]] = {
         ORIGINAL: original.run,

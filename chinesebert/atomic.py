@@ -71,12 +71,12 @@ def atomic_directory(path: str | os.PathLike[str], overwrite: bool = False) -> I
     unfinished.mkdir()
     try:
         yield unfinished
-        _replace_directory(unfinished, final)
+        replace_directory(unfinished, final)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _replace_directory(new: Path, final: Path) -> None:
+def replace_directory(new: Path, final: Path) -> None:
     """Renames ``new`` to ``final``; an old ``final`` is moved away first: folders cannot be replaced in one step."""
     old = None
     if final.exists():

@@ -11,6 +11,7 @@ Aho-Corasick automaton does the matching, which gives pypinyin's first readings 
 (``tests/test_pinyin.py`` compares the two).
 """
 
+import difflib
 import functools
 import gzip
 import hashlib
@@ -126,6 +127,31 @@ class Readings:
             table[number, : len(syllable)] = [PINYIN_ALPHABET.index(letter) for letter in syllable]
         return table
 
+    def with_overrides(self, path: str | os.PathLike[str]) -> "Readings":
+        """These readings with those of a file on top: a word a line, then a syllable for each of its characters.
+
+        ``重庆 chong2 qing4``: tone as a digit, 5 or none for the neutral one, ``v`` for ü; ``#`` begins a comment. A
+        longer phrase of the dictionary still goes first where both match.
+
+        Raises:
+            InputError: the file cannot be read, or a line of it; or it names a syllable that this dictionary never
+                uses: ids of syllables would change, and it is a slip of the pen as a rule.
+        """
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot read the readings ({error}); give a UTF-8 file, a word a line") from error
+        content = ((number, line.split("#")[0].split()) for number, line in enumerate(lines, start=1))
+        known = set(self.syllables)
+        overrides = dict(_override(path, number, fields, known) for number, fields in content if fields)
+        if not overrides:
+            raise InputError(f"{path}: holds no readings; write lines such as: 重庆 chong2 qing4")
+        characters = {word: syllables[0] for word, syllables in overrides.items() if len(word) == 1}
+        phrases = {word: syllables for word, syllables in overrides.items() if len(word) > 1}
+        digest = hashlib.sha256(repr(sorted(overrides.items())).encode()).hexdigest()[:12]
+        source = f"{self.source} with {len(overrides)} overrides ({digest})"
+        return Readings({**self.characters, **characters}, {**self.phrases, **phrases}, source, self.segmentation)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the dictionary's content: equal for equal readings, wherever they were made."""
@@ -157,6 +183,32 @@ class Readings:
     def from_pypinyin(cls) -> "Readings":
         """The dictionary of the installed pypinyin: first reading of each character and phrase in TONE3 style."""
         return _pypinyin_readings()
+
+
+def _override(
+    path: str | os.PathLike[str], number: int, fields: list[str], known: set[str]
+) -> tuple[str, tuple[str, ...]]:
+    word, syllables = fields[0], tuple(_as_known(syllable, known) for syllable in fields[1:])
+    if len(word) != len(syllables):
+        raise InputError(
+            f"{path}:{number}: {word!r} has {len(word)} characters but {len(syllables)} syllables; write one for each, "
+            "such as: 重庆 chong2 qing4"
+        )
+    for character in word:
+        if not han_character(character):
+            raise InputError(f"{path}:{number}: {character!r} is not a Han character; only these have readings")
+    for syllable in syllables:
+        if syllable not in known:
+            close = difflib.get_close_matches(syllable, known, n=3)
+            remedy = f"did you mean {' or '.join(close)}?" if close else "write letters (v for ü) and a tone digit 1-4"
+            raise InputError(f"{path}:{number}: {syllable!r} is no syllable of this reading dictionary; {remedy}")
+    return word, syllables
+
+
+def _as_known(syllable: str, known: set[str]) -> str:
+    """``lü5`` as the dictionary writes it: ``lv``, or ``lv5`` where it marks the neutral tone."""
+    syllable = syllable.lower().replace("ü", "v")
+    return syllable if syllable in known else syllable.removesuffix("5")
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 from chinesebert.errors import InputError
@@ -13,6 +14,8 @@ COMMANDS = {
     "glyphs": "render a vocabulary in three fonts to glyph images",
     "readings": "write the reading dictionary of the installed pypinyin to a file",
     "corpus": "prepare text files into the corpus that pretraining reads",
+    "inspect": "statistics of a prepared corpus, a report with plots, and a few of its documents",
+    "verify": "check a prepared corpus against its checksums and every rule of the format",
 }
 
 
@@ -30,14 +33,17 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns its exit status (2 for bad input, 130 when interrupted)."""
+    """Runs one command; returns the exit status it gives (0 if none), 2 for bad input, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser(argv[0] if argv else None).parse_args(argv)
     try:
-        args.run(args)
+        return args.run(args) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough: … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says of a program that this ended
     except OSError as error:  # a disk that fills up, say; outputs are written aside, so nothing half-written is left
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}; nothing was written under the final name", file=sys.stderr)
@@ -45,7 +51,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing was written under the final name", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,24 +1,40 @@
-"""``python -m data_prep corpus``: text files -> prepared corpus (token ids, pinyin, word and sentence starts)."""
+"""``python -m data_prep corpus``: text -> prepared corpus (token ids, pinyin, word and sentence starts).
+
+Cleaning, removal of duplicates and decontamination are asked for by flags. The work is done in ``DIR.unfinished``; the
+same command run again goes on where it was stopped, and ``DIR`` appears when it is complete.
+"""
 
 import argparse
-import multiprocessing
-import multiprocessing.pool
+import contextlib
+import os
+import signal
+import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from chinesebert.corpus.annotate import AnnotatedDocument, Annotator
 from chinesebert.corpus.format import Manifest
-from data_prep.readers import BadRecords, Document, find_inputs, read_documents
-from chinesebert.corpus.writer import EmptyCorpusError, write_corpus
+from chinesebert.corpus.writer import EmptyCorpusError
 from chinesebert.errors import InputError
-from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer
-
-# Documents go to the workers in chunks of about this many characters: large enough that passing them costs little.
-_CHUNK_CHARACTERS = 100_000
-# So many chunks a worker may be under way at once: keeps everybody busy, and memory flat in the size of the corpus.
-_CHUNKS_AHEAD = 4
+from data_prep.decontamination import build_index
+from data_prep.pipeline.executors import EXECUTORS, Runner, executor_options, process_pool, ray_cluster
+from data_prep.pipeline.outcome import Outcome, read_outcome
+from data_prep.pipeline.progress import progress_bar
+from data_prep.pipeline.publication import (
+    begin_or_go_on,
+    check_rejected,
+    check_replaceable,
+    is_complete,
+    is_published,
+    publish,
+    publish_rejected,
+)
+from data_prep.pipeline.recipe import Recipe, check_places, load_recipe
+from data_prep.pipeline.stages import Plan, stages
+from data_prep.pipeline.steps import load_annotator
+from data_prep.pipeline.workspace import Workspace
+from data_prep.readers import SUPPORTED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,117 +44,190 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="text files or folders of them: .txt[.gz] (a paragraph a line, a blank line ends a document), "
-        ".jsonl[.gz] (a document a line)",
+        help=f"files, folders, globs, URLs that fsspec opens, or hf-dataset:NAME: {SUPPORTED}",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="the prepared corpus to write")
-    parser.add_argument(
+    parser.add_argument("--text_field", default="text", help="field of JSON lines, column of Parquet with the text")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad record instead of skipping it")
+
+    annotation = parser.add_argument_group("annotation")
+    annotation.add_argument(
         "--tokenizer",
         metavar="DIR|vocab.txt",
         help="a saved tokenizer or a vocabulary file (default: the vocabulary of this package)",
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes; the output is the same for any number")
-    parser.add_argument("--text_field", default="text", help="field of JSON lines that holds the text")
-    parser.add_argument("--strict", action="store_true", help="stop at the first bad line instead of skipping it")
-    parser.add_argument("--overwrite", action="store_true", help="replace a corpus that is already there")
+    annotation.add_argument("--words", metavar="FILE", help="a jieba user dictionary: 'word [frequency] [tag]' a line")
+    annotation.add_argument("--readings", metavar="FILE", help="readings of a domain: '重庆 chong2 qing4' a line")
+
+    cleaning = parser.add_argument_group("cleaning (docs/cleaning.md); nothing is dropped without these")
+    cleaning.add_argument(
+        "--cleaning",
+        metavar="web|FILE.yaml",
+        help="drop and mend documents as configs/cleaning/web.yaml or a file says",
+    )
+    cleaning.add_argument(
+        "--remove_duplicates", action="store_true", help="drop exact and near duplicates; --cleaning web does so anyway"
+    )
+    cleaning.add_argument(
+        "--decontaminate",
+        nargs="+",
+        metavar="PATH",
+        help="evaluation sets, files or folders; documents that share text with them are dropped",
+    )
+    cleaning.add_argument("--rejected", metavar="DIR", help="keep what was dropped here, each document with the reason")
+
+    running = parser.add_argument_group("running (docs/preparing-at-scale.md); the output is the same for all of these")
+    running.add_argument("--workers", type=int, help="tasks at a time (default: 1, on clusters as many as there are)")
+    running.add_argument("--executor", choices=EXECUTORS, default="local", help="where the tasks run")
+    running.add_argument(
+        "--executor_options",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of datatrove's executor: partition=cpu time=24:00:00 …",
+    )
+    running.add_argument("--overwrite", action="store_true", help="replace a corpus that is already there")
+    running.add_argument("--restart", action="store_true", help="throw away what an unfinished run has done")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prepares the corpus and prints what is in it."""
+    """Prepares the corpus and prints what was read, dropped and kept."""
+    started = time.monotonic()
+    options = executor_options(args.executor, args.executor_options)
+    workers = _number_of_workers(args)
+    check_places(args)
+    recipe = load_recipe(args)
+    output, workspace = Path(args.output), Workspace.beside(args.output)
+    with workspace.lock(), _terminated_as_interrupted():
+        if _is_done(output, workspace, recipe, args):
+            workspace.remove()  # of a run that was killed while it cleaned up
+            print(f"{output}: complete already, made with the same settings; --overwrite prepares it again")
+            return
+        check_replaceable(output)
+        if begin_or_go_on(workspace, recipe, args.restart):
+            print(f"going on in {workspace.directory}")
+        outcome = _prepare(recipe, workspace, args, workers, options)
+    _report(output, outcome, time.monotonic() - started)
+
+
+def _is_done(output: Path, workspace: Workspace, recipe: Recipe, args: argparse.Namespace) -> bool:
+    if not args.overwrite:
+        return is_complete(output, recipe, args.strict)
+    try:  # the run that was to overwrite may have been killed after its last step
+        return is_published(workspace) and is_complete(output, recipe, args.strict)
+    except InputError:
+        return False  # it made another corpus
+
+
+def _prepare(
+    recipe: Recipe, workspace: Workspace, args: argparse.Namespace, workers: int, options: dict[str, Any]
+) -> Outcome:
+    try:
+        check_rejected(workspace, args.rejected, args.overwrite)
+        _run_stages(recipe, workspace, args, workers, options)
+        outcome = read_outcome(workspace)
+        publish(workspace, Path(args.output), args.rejected, recipe, outcome)
+        return outcome
+    except EmptyCorpusError as error:
+        outcome = read_outcome(workspace)
+        _show_losses(outcome)
+        publish_rejected(workspace, args.rejected)
+        workspace.remove()  # nothing in it is worth going on with
+        dropped = any(step.dropped for step in outcome.steps if step.name != "annotate")
+        why = "all documents were dropped, see the table; change the thresholds" if dropped else error
+        raise InputError(f"{', '.join(map(str, args.input))}: {why}") from error
+    except InputError as error:
+        raise InputError(f"{error}\n{_how_to_go_on(workspace)}") from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise InputError(f"{where}{error.strerror or error}\n{_how_to_go_on(workspace)}") from error
+    except KeyboardInterrupt:
+        print(f"\n{_how_to_go_on(workspace)}")
+        raise
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _number_of_workers(args: argparse.Namespace) -> int:
+    if args.workers is None:
+        return 1 if args.executor == "local" else -1
     if args.workers < 1:
         raise InputError(f"--workers {args.workers}: give at least 1")
-    started = time.monotonic()
-    files = find_inputs(args.input)
-    tokenizer = load_tokenizer(args.tokenizer)
-    bad = BadRecords(args.strict)
-    documents = _annotated(_with_progress(_read_all(files, bad, args.text_field)), tokenizer, args.workers)
-    try:
-        manifest = write_corpus(args.output, documents, tokenizer, bad.counts, args.overwrite)
-    except EmptyCorpusError as error:
-        bad.report()
-        raise InputError(f"{', '.join(map(str, args.input))}: {error}") from error
-    _report(args.output, manifest, bad, time.monotonic() - started)
+    return args.workers
 
 
-def load_tokenizer(path: str | None) -> ChineseBertTokenizer:
-    """The tokenizer of a saved directory or over a vocabulary file; the default one without a path.
-
-    Raises:
-        InputError: there is nothing at ``path``, or no tokenizer.
-    """
-    if path is None:
-        return ChineseBertTokenizer.from_vocabulary(DEFAULT_VOCABULARY)
-    if not Path(path).is_dir():
-        return ChineseBertTokenizer.from_vocabulary(path)
-    return ChineseBertTokenizer.from_directory(path)
-
-
-def _read_all(files: Iterable[Path], bad: BadRecords, text_field: str) -> Iterator[Document]:
-    for file in files:
-        yield from read_documents(file, bad, text_field)
-
-
-def _with_progress(documents: Iterable[Document]) -> Iterator[Document]:
-    from tqdm import tqdm
-
-    with tqdm(desc="preparing", unit=" characters", unit_scale=True, disable=None) as progress:
-        for document in documents:
-            progress.update(sum(map(len, document.paragraphs)))
-            yield document
-
-
-def _annotated(
-    documents: Iterator[Document], tokenizer: ChineseBertTokenizer, workers: int
-) -> Iterator[AnnotatedDocument]:
-    """Annotates in order; with several workers chunk by chunk, as many at a time as they can use."""
-    chunks = _chunks(documents)
-    if workers == 1:
-        annotator = Annotator(tokenizer)
-        for chunk in chunks:
-            yield from map(annotator.annotate, chunk)
-        return
-    context = multiprocessing.get_context("spawn")  # forking a process that has run tokenizers' threads can hang
-    with context.Pool(workers, _start_worker, (tokenizer,)) as pool:
-        under_way: deque[multiprocessing.pool.AsyncResult[list[AnnotatedDocument]]] = deque()
-        for chunk in chunks:
-            under_way.append(pool.apply_async(_annotate_chunk, (chunk,)))
-            if len(under_way) >= workers * _CHUNKS_AHEAD:
-                yield from under_way.popleft().get()
-        for result in under_way:
-            yield from result.get()
+def _run_stages(
+    recipe: Recipe, workspace: Workspace, args: argparse.Namespace, workers: int, options: dict[str, Any]
+) -> None:
+    plan = Plan(
+        workspace=workspace,
+        sources=recipe.sources,
+        text_field=recipe.text_field,
+        strict=args.strict,
+        steps=recipe.cleaning.steps if recipe.cleaning else [],
+        duplicates=recipe.duplicates,
+        decontamination=recipe.decontamination,
+        keep_rejected=recipe.keep_rejected,
+        fingerprint=recipe.fingerprint,
+    )
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # tasks are the parallelism; threads do not survive a fork
+    if args.executor == "local":
+        load_annotator(workspace, recipe.fingerprint).annotate(["加载"])  # before the fork: the workers share it
+        pool = process_pool(workers)
+    else:
+        pool = process_pool(1)
+    cluster = ray_cluster() if args.executor == "ray" else contextlib.nullcontext()
+    with pool as processes, cluster:
+        if recipe.decontamination and not workspace.evaluation_index.exists():
+            report = build_index(args.decontaminate, workspace.evaluation_index, recipe.decontamination)
+            print("\n".join(report.lines()))
+        runner = Runner(args.executor, workspace, workers, options, processes)
+        for stage in stages(plan):
+            with progress_bar(workspace, stage.name, stage.label, stage.characters):
+                started = time.monotonic()
+                runner.run(stage)
+            if not sys.stderr.isatty():  # no bar has been drawn: a line a stage for the log
+                print(f"{stage.label}: done in {time.monotonic() - started:.1f} s", flush=True)
+            if stage.name == "read":
+                _check_read(read_outcome(workspace), args.strict)
 
 
-def _chunks(documents: Iterator[Document]) -> Iterator[list[list[str]]]:
-    chunk: list[list[str]] = []
-    size = 0
-    for document in documents:
-        chunk.append(document.paragraphs)
-        size += sum(map(len, document.paragraphs))
-        if size >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _check_read(outcome: Outcome, strict: bool) -> None:
+    if not outcome.read[0]:
+        raise EmptyCorpusError("there is no text in any record that could be read; give other files")
+    if strict and (outcome.bad.counts or outcome.bad.files or outcome.bad.repaired):
+        raise InputError("\n".join([*outcome.bad.lines(), "bad records under --strict; mend them, or run without it"]))
 
 
-_annotator: Annotator | None = None  # one per worker process, made when the process starts
+def _how_to_go_on(workspace: Workspace) -> str:
+    return (
+        f"what is done is kept in {workspace.directory}: the same command goes on from there, with --restart it begins "
+        "afresh"
+    )
 
 
-def _start_worker(tokenizer: ChineseBertTokenizer) -> None:
-    global _annotator
-    _annotator = Annotator(tokenizer)
+def _show_losses(outcome: Outcome) -> None:
+    outcome.bad.report()
+    if outcome.read[0]:
+        print("\n".join(outcome.table()))
 
 
-def _annotate_chunk(chunk: list[list[str]]) -> list[AnnotatedDocument]:
-    assert _annotator is not None
-    return [_annotator.annotate(paragraphs) for paragraphs in chunk]
-
-
-def _report(output: str, manifest: Manifest, bad: BadRecords, seconds: float) -> None:
+def _report(output: Path, outcome: Outcome, seconds: float) -> None:
+    manifest = Manifest.load(output)
     size = sum(shard.bytes for shard in manifest.shards)
+    outcome.bad.report()
+    if outcome.steps:
+        print("\n".join(outcome.table()))
     print(
         f"{output}: {manifest.documents:,} documents, {manifest.sentences:,} sentences, {manifest.words:,} words, "
         f"{manifest.tokens:,} tokens ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
         f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats"
     )
-    bad.report()

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from chinesebert.atomic import atomic_file
 from chinesebert.checksums import file_sha256
-from data_prep.readers import BadRecords, find_inputs, read_documents
 from chinesebert.errors import InputError
 from chinesebert.vocabulary import CONTINUATION, HAN, SPECIAL_TOKEN_IDS, SPECIAL_TOKENS, vocabulary_sha256
+from data_prep.readers import SUPPORTED, BadRecords, Source, find_inputs, read_documents
 
 # 176 * 128: a multiple of 128 keeps the output matrix aligned for tensor cores.
 DEFAULT_SIZE = 22_528
@@ -38,9 +38,7 @@ _LATIN_WORD = re.compile(r"[a-z0-9]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``data_prep vocab``."""
-    parser.add_argument(
-        "--input", nargs="+", required=True, metavar="FILE", help="text to count: .txt[.gz], .jsonl[.gz]"
-    )
+    parser.add_argument("--input", nargs="+", required=True, metavar="FILE", help=f"text to count: {SUPPORTED}")
     parser.add_argument("--output", required=True, metavar="vocab.txt", help="the vocabulary to write")
     parser.add_argument("--size", type=int, default=DEFAULT_SIZE, help="number of entries (default: %(default)s)")
     parser.add_argument(
@@ -50,30 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a character outside ASCII and GB2312 must occur N times (default: %(default)s)",
     )
-    parser.add_argument("--text_field", default="text", help="field of JSON lines that holds the text")
-    parser.add_argument("--strict", action="store_true", help="stop at the first bad line instead of skipping it")
+    parser.add_argument("--text_field", default="text", help="field or column that holds the text")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad record instead of skipping it")
 
 
 def run(args: argparse.Namespace) -> None:
     """Builds the vocabulary and a ``.json`` beside it that says how it was made."""
     if Path(args.output).suffix == ".json":
         raise InputError(f"{args.output}: a .json is written beside the vocabulary; name the vocabulary .txt")
-    files = find_inputs(args.input)
+    sources = find_inputs(args.input)
     bad = BadRecords(args.strict)
-    characters, words = count_text(files, bad, args.text_field)
+    characters, words = count_text(sources, bad, args.text_field)
     if not characters:
-        raise InputError(f"{', '.join(map(str, files))}: there is no text to count")
+        bad.report()
+        raise InputError(f"{', '.join(map(str, sources))}: there is no text to count")
     tokens = build_vocabulary(characters, words, args.size, args.min_count)
     with atomic_file(args.output) as unfinished:
         unfinished.write_bytes(("\n".join(tokens) + "\n").encode())
     with atomic_file(Path(args.output).with_suffix(".json")) as unfinished:
         unfinished.write_text(
-            json.dumps(_provenance(args, files, tokens), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            json.dumps(_provenance(args, sources, tokens), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
     _report(args, tokens, characters, bad)
 
 
-def count_text(files: Iterable[Path], bad: BadRecords, text_field: str) -> tuple[Counter[str], Counter[str]]:
+def count_text(sources: Iterable[Source], bad: BadRecords, text_field: str) -> tuple[Counter[str], Counter[str]]:
     """How often each character, and each Latin word or number, occurs after BERT's normalisation."""
     from tokenizers.normalizers import BertNormalizer
     from tqdm import tqdm
@@ -81,8 +80,8 @@ def count_text(files: Iterable[Path], bad: BadRecords, text_field: str) -> tuple
     normalizer = BertNormalizer(lowercase=True, handle_chinese_chars=True)
     characters: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for file in tqdm(list(files), desc="counting", unit="file", disable=None):
-        for document in read_documents(file, bad, text_field):
+    for source in tqdm(list(sources), desc="counting", unit="file", disable=None):
+        for document in read_documents(source, bad, text_field):
             text = normalizer.normalize_str("\n".join(document.paragraphs))
             characters.update(text)
             words.update(_LATIN_WORD.findall(text))
@@ -161,14 +160,16 @@ def _latin_pieces(words: Counter[str], wanted: int, known: set[str]) -> list[str
     return [piece for piece, _ in trained if piece not in known][:wanted]
 
 
-def _provenance(args: argparse.Namespace, files: list[Path], tokens: list[str]) -> dict[str, object]:
+def _provenance(args: argparse.Namespace, sources: list[Source], tokens: list[str]) -> dict[str, object]:
     import tokenizers
 
-    names = [file.name for file in files]  # not the paths: where somebody keeps the text says nothing about the result
+    names = [
+        source.name for source in sources
+    ]  # not the paths: where somebody keeps the text says nothing about the result
     flags = ["--input", *names, "--output", Path(args.output).name, "--size", args.size, "--min_count", args.min_count]
     return {
         "command": "python -m data_prep vocab " + shlex.join(map(str, flags)),
-        "inputs": {file.name: file_sha256(file) for file in files},
+        "inputs": {s.name: file_sha256(Path(s.url)) if s.is_local else s.version for s in sources},
         "entries": len(tokens),
         "sha256": vocabulary_sha256(tokens),
         "tokenizers": tokenizers.__version__,

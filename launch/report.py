@@ -45,7 +45,8 @@ def report(run: Path, cloze: Path | None, plot: Path | None) -> None:
         InputError: there is no finished checkpoint in ``run``, or a file cannot be read.
     """
     history = read_history(run)
-    entropy = unigram_entropy(open_corpora(read_recipe(run)["train_data"]))
+    recipe = read_recipe(run)
+    entropy = unigram_entropy(open_corpora(recipe["train_data"]), recipe.get("data_weights") or ())
     print_losses(history, entropy)
     if cloze is not None:
         print_guesses(run / HF_DIRECTORY, read_cloze(cloze))

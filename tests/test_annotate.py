@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chinesebert.corpus.annotate import AnnotatedDocument, Annotator, sentence_starts
+from chinesebert.corpus.annotate import Annotations, Annotator, sentence_starts
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
 PIECES = [
@@ -62,11 +62,11 @@ def annotator(own_tokenizer: ChineseBertTokenizer) -> Annotator:
     return Annotator(own_tokenizer)
 
 
-def tokens(tokenizer: ChineseBertTokenizer, document: AnnotatedDocument) -> list[str]:
+def tokens(tokenizer: ChineseBertTokenizer, document: Annotations) -> list[str]:
     return tokenizer.convert_ids_to_tokens(document.input_ids.tolist())
 
 
-def grouped(tokenizer: ChineseBertTokenizer, document: AnnotatedDocument, starts: np.ndarray) -> list[str]:
+def grouped(tokenizer: ChineseBertTokenizer, document: Annotations, starts: np.ndarray) -> list[str]:
     """The tokens of a document joined between the marked starts."""
     parts: list[str] = []
     for token, start in zip(tokens(tokenizer, document), starts, strict=True):
@@ -127,13 +127,28 @@ def test_starts_are_consistent(
 
 @settings(max_examples=100, deadline=None)
 @given(paragraphs=st.lists(TEXT, max_size=4))
+def test_a_document_is_its_paragraphs_on_lines(annotator: Annotator, paragraphs: list[str]) -> None:
+    apart, together = annotator.annotate(paragraphs), annotator.annotate(["\n".join(paragraphs)])
+    for name in ("input_ids", "pinyin_ids", "word_starts", "sentence_starts"):
+        assert getattr(together, name).tolist() == getattr(apart, name).tolist(), name
+
+
+@settings(max_examples=100, deadline=None)
+@given(paragraphs=st.lists(TEXT, max_size=4))
+def test_each_document_is_annotated_as_if_it_were_alone(annotator: Annotator, paragraphs: list[str]) -> None:
+    whole = annotator.annotate(paragraphs)
+    lengths = [len(annotator.annotate([paragraph]).input_ids) for paragraph in paragraphs]
+    assert np.diff(whole.document_starts).tolist() == lengths
+
+
+@settings(max_examples=100, deadline=None)
+@given(paragraphs=st.lists(TEXT, max_size=4))
 def test_a_document_is_its_paragraphs_one_after_another(annotator: Annotator, paragraphs: list[str]) -> None:
     whole = annotator.annotate(paragraphs)
     parts = [annotator.annotate([paragraph]) for paragraph in paragraphs]
     for name in ("input_ids", "pinyin_ids", "word_starts", "sentence_starts"):
         joined = [value for part in parts for value in getattr(part, name).tolist()]
         assert getattr(whole, name).tolist() == joined, name
-    assert whole.unknown == sum(part.unknown for part in parts)
 
 
 def test_a_special_token_written_in_the_text_is_text(annotator: Annotator, own_tokenizer: ChineseBertTokenizer) -> None:
@@ -149,10 +164,6 @@ def test_using_the_tokenizer_does_not_change_what_its_annotator_does(small_vocab
     before = annotator.annotate([text]).input_ids.tolist()
     tokenizer(text, truncation=True, padding="max_length", max_length=4)
     assert annotator.annotate([text]).input_ids.tolist() == before
-
-
-def test_unknown_tokens_are_counted(annotator: Annotator) -> None:
-    assert annotator.annotate(["龘好😀", "龘"]).unknown == 3
 
 
 # ---------------------------------------------------------------------------------------------------------------- words
@@ -247,7 +258,12 @@ def test_every_paragraph_starts_a_sentence_and_a_word(annotator: Annotator) -> N
 @pytest.mark.parametrize("paragraphs", [[], [""], [" ", "\u200b"]])
 def test_a_document_without_a_token_is_empty(annotator: Annotator, paragraphs: list[str]) -> None:
     document = annotator.annotate(paragraphs)
-    assert (len(document.input_ids), len(document.word_starts), document.unknown) == (0, 0, 0)
+    assert (len(document.input_ids), len(document.word_starts)) == (0, 0)
+
+
+def test_a_block_leaves_out_documents_without_a_token(annotator: Annotator) -> None:
+    block = annotator.annotate(["重庆", " ", "", "银行"]).block()
+    assert block.document_starts.tolist() == [0, 2, 4]
 
 
 def test_empty_paragraphs_between_others_are_passed_over(annotator: Annotator) -> None:

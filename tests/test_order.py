@@ -1,6 +1,8 @@
 """The order of samples: a permutation per epoch that any position can be asked of, and its split over ranks."""
 
+import hashlib
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -123,6 +125,37 @@ def test_seeking_gives_what_iterating_gives(size: int, places: list[int]) -> Non
 def test_seeking_far_ahead_is_immediate() -> None:
     # A run of 10^15 samples: anything that steps through them would never come back.
     assert 0 <= SampleOrder(10**9 + 7, 1).row(10**15) < 10**9 + 7
+
+
+@pytest.mark.parametrize(
+    ("size", "seed", "first", "digest"),
+    [
+        (
+            390,
+            11,
+            [262, 44, 221, 88, 197, 211, 303, 70],
+            "59d399218e2c9fd4eef0aaf84c38c7140e1e54b39e49254c570dac96525aef66",
+        ),
+        (
+            1000,
+            7,
+            [977, 476, 228, 608, 462, 281, 547, 465],
+            "3e59cf985efb44114b369b8b526095b0457ab4a7e876ea9659873f3b38fb23a6",
+        ),
+        (
+            10**9 + 7,
+            1,
+            [632810650, 38767118, 751780528],
+            "05c399347864e87f987f648513986ad5c7be6e9b719f217d562576ff4a701ca6",
+        ),
+    ],
+)
+def test_the_order_is_that_of_the_first_version(size: int, seed: int, first: list[int], digest: str) -> None:
+    """Another order would give every run that goes on from an old checkpoint rows that it has seen."""
+    order = SampleOrder(size, seed)
+    assert [order.row(sample) for sample in range(len(first))] == first
+    rows = [order.row(sample) for sample in [*range(2000), *range(10**12, 10**12 + 50)]]
+    assert hashlib.sha256(json.dumps(rows).encode()).hexdigest() == digest
 
 
 # -------------------------------------------------------------------------------------------------------- rank batches

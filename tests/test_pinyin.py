@@ -6,6 +6,8 @@ import gzip
 import itertools
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -274,3 +276,155 @@ def test_a_dictionary_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> Non
 def test_a_missing_dictionary_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{tmp_path / 'none.json'}: cannot read the reading dictionary"):
         Readings.load(tmp_path / "none.json")
+
+
+# ----------------------------------------------------------------------------------------------- readings of the user's
+
+
+def overridden(readings: Readings, folder: Path, content: str | bytes) -> Readings:
+    """The readings with those of a file on top."""
+    path = folder / "readings.txt"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return readings.with_overrides(path)
+
+
+def test_an_overridden_word_is_read_so_wherever_it_is_found(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "重庆 zhong4 qing1\n")
+    assert read(changed, "在重庆，重庆人") == ["zai4", "zhong4", "qing1", "", "zhong4", "qing1", "ren2"]
+
+
+def test_an_overridden_character_is_read_so_outside_phrases(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "重 chong2\n")
+    assert read(changed, "重") == ["chong2"]
+    assert read(changed, "重要") == read(readings, "重要")
+    assert changed.character_syllable_id("重") == changed.syllables.index("chong2") + 1
+
+
+def test_a_longer_phrase_of_the_dictionary_goes_first(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "音乐 yin1 le4\n")
+    assert read(changed, "音乐") == ["yin1", "le4"]
+    assert read(changed, "音乐老师") == ["yin1", "yue4", "lao3", "shi1"]
+
+
+def test_overrides_do_not_change_the_ids_of_syllables(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "重庆 zhong4 qing1\n囍 xi1\n")
+    assert changed.syllables == readings.syllables
+
+
+def test_overrides_leave_the_given_readings_as_they_were(readings: Readings, tmp_path: Path) -> None:
+    before = readings.fingerprint
+    overridden(readings, tmp_path, "重庆 zhong4 qing1\n")
+    assert read(readings, "重庆") == ["chong2", "qing4"]
+    assert readings.fingerprint == before
+
+
+@pytest.mark.parametrize(
+    ("content", "syllables"),
+    [
+        ("旅行 lü3 xing2", ["lv3", "xing2"]),
+        ("旅行 LV3 Xing2", ["lv3", "xing2"]),
+        ("行的 hang2 de5", ["hang2", "de"]),
+        ("行的 hang2 de", ["hang2", "de"]),
+        ("\ufeff旅行\thang2   xing1  # why", ["hang2", "xing1"]),
+        ("# a comment\n\n旅行 hang2 xing1\r\n", ["hang2", "xing1"]),
+    ],
+    ids=["umlaut", "capitals", "fifth tone", "no tone", "tab and mark", "comments"],
+)
+def test_syllables_may_be_written_as_people_write_them(
+    readings: Readings, tmp_path: Path, content: str, syllables: list[str]
+) -> None:
+    word = "行的" if "行的" in content else "旅行"
+    assert read(overridden(readings, tmp_path, content), word) == syllables
+
+
+def test_a_neutral_tone_is_a_five_where_the_dictionary_marks_it_so(tmp_path: Path) -> None:
+    marked = Readings({"的": "de5", "一": "yi1"}, {}, "released")
+    assert read(overridden(marked, tmp_path, "一的 yi1 de5"), "一的") == ["yi1", "de5"]
+
+
+def test_the_last_line_of_a_word_counts(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "重庆 zhong4 qing1\n重庆 chong2 qing1\n")
+    assert read(changed, "重庆") == ["chong2", "qing1"]
+
+
+def test_the_source_names_the_overrides_by_what_they_say(readings: Readings, tmp_path: Path) -> None:
+    one = overridden(readings, tmp_path, "重庆 zhong4 qing1\n银行 yin2 xing2\n")
+    reordered = overridden(readings, tmp_path, "# by word\n银行 yin2 xing2\n重庆 zhong4 qing1\n")
+    another = overridden(readings, tmp_path, "重庆 zhong4 qing1\n银行 yin2 xing1\n")
+    assert one.source.startswith(f"{readings.source} with 2 overrides (")
+    assert (one.source, one.fingerprint) == (reordered.source, reordered.fingerprint)
+    assert one.source != another.source and one.fingerprint != another.fingerprint
+
+
+def test_overridden_readings_are_saved_and_loaded(readings: Readings, tmp_path: Path) -> None:
+    changed = overridden(readings, tmp_path, "重庆 zhong4 qing1\n囍 xi1\n")
+    changed.save(tmp_path / "readings.json")
+    loaded = Readings.load(tmp_path / "readings.json")
+    assert loaded == changed
+    assert read(loaded, "重庆囍") == ["zhong4", "qing1", "xi1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("重庆 chong2 qing4\n重庆 chong2\n", ":2: '重庆' has 2 characters but 1 syllables; write one for each"),
+        ("重庆\n", ":1: '重庆' has 2 characters but 0 syllables"),
+        ("重 庆 chong2 qing4\n", ":1: '重' has 1 characters but 3 syllables"),
+        ("A股 a gu3\n", ":1: 'A' is not a Han character"),
+        ("重庆 chong2 qinq4\n", ":1: 'qinq4' is no syllable of this reading dictionary; did you mean "),
+        ("重庆 chóng qìng\n", ":1: 'chóng' is no syllable of this reading dictionary; "),
+        ("重庆 chong2 xyz9\n", ":1: 'xyz9' is no syllable of this reading dictionary; "),
+        ("# nothing\n\n", ": holds no readings; write lines such as: 重庆 chong2 qing4"),
+        ("", ": holds no readings"),
+        ("重庆 chong2 qing4".encode("gbk"), ": cannot read the readings"),
+    ],
+)
+def test_a_file_of_readings_that_cannot_be_used_is_named(
+    readings: Readings, tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        overridden(readings, tmp_path, content)
+    assert str(error.value).startswith(f"{tmp_path / 'readings.txt'}{message}")
+
+
+def test_a_missing_file_of_readings_is_named(readings: Readings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path / 'none'}: cannot read the readings"):
+        readings.with_overrides(tmp_path / "none")
+
+
+# Words that the dictionary has not, some that it has, and parts of phrases; each with syllables of its own.
+OVERRIDES = {
+    "重庆": ["zhong4", "qing1"],
+    "蓝莓": ["lan4", "mei4"],
+    "长线": ["zhang3", "xian1"],
+    "银行行": ["yin1", "xing2", "hang2"],
+    "行长": ["xing2", "chang2"],
+    "一个不": ["yi4", "ge3", "bu4"],
+    "乐": ["yue4"],
+}
+_PYPINYIN_WITH_OVERRIDES = """
+import json, sys
+from pypinyin import Style, load_phrases_dict, load_single_dict, pinyin
+from pypinyin.contrib.tone_convert import tone3_to_tone
+from pypinyin.seg import mmseg
+
+overrides, texts = json.load(sys.stdin)
+load_phrases_dict({w: [[tone3_to_tone(s)] for s in ss] for w, ss in overrides.items() if len(w) > 1})
+load_single_dict({ord(w): tone3_to_tone(ss[0]) for w, ss in overrides.items() if len(w) == 1})
+mmseg.retrain(mmseg.seg)
+none = lambda characters: [[""] for _ in characters]
+print(json.dumps([[r[0] for r in pinyin(t, style=Style.TONE3, heteronym=True, errors=none)] for t in texts]))
+"""
+
+
+def test_overrides_do_what_pypinyins_own_dictionaries_of_the_user_do(
+    readings: Readings, tmp_path: Path, sample_paragraphs: list[str]
+) -> None:
+    lines = [f"{word} {' '.join(syllables)}" for word, syllables in OVERRIDES.items()]
+    changed = overridden(readings, tmp_path, "\n".join(lines))
+    made = ["".join(words) for words in itertools.permutations([*OVERRIDES, "放", "快"], 3)]
+    texts = [*made, *sample_paragraphs[:200], "放长线钓大鱼", "放长线", "银行行长", "音乐快乐"]
+    command = [sys.executable, "-c", _PYPINYIN_WITH_OVERRIDES]
+    answer = subprocess.run(command, input=json.dumps([OVERRIDES, texts]), capture_output=True, text=True, check=True)
+    for text, expected in zip(texts, json.loads(answer.stdout), strict=True):
+        assert read(changed, text) == expected, text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -230,6 +231,18 @@ def test_one_rank_sees_the_same_losses_as_two(run: Path, recipe: dict[str, Any],
     launch(common | {"output_dir": str(tmp_path / "two")}, tmp_path / "a", ranks=2)
     launch(common | {"output_dir": str(tmp_path / "one"), "per_device_train_batch_size": 8}, tmp_path / "b", ranks=1)
     assert losses(tmp_path / "one", 3) == pytest.approx(losses(tmp_path / "two", 3), rel=1e-4)
+
+
+def test_corpora_are_mixed_by_weight(recipe: dict[str, Any], corpora_directory: Path, tmp_path: Path) -> None:
+    """Six of ten rows from the small corpus: 38 and 58 of 96."""
+    corpora = [str(corpora_directory / part) for part in ("train", "heldout")]
+    mixed = {"train_data": corpora, "data_weights": [2, 3], "eval_strategy": "no", "output_dir": str(tmp_path / "out")}
+    shown = launch(recipe | mixed, tmp_path).stdout
+    said = re.findall(r"(60\.00)% of the rows: (\d+) drawn from (\d+) = .*heldout", shown)
+    assert [(share, drawn) for share, drawn, _ in said] == [("60.00", "58")] * 2  # before and after
+    logged = [entry["epochs_corpus_2"] for entry in history(tmp_path / "out") if "loss" in entry]
+    assert logged[-1] == pytest.approx(58 / int(said[0][2]), abs=1e-4)
+    assert logged == sorted(logged)
 
 
 @pytest.mark.slow

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
+from chinesebert.corpus.format import Block, pack_annotations
+from chinesebert.corpus.token_ids import TokenTable
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from chinesebert.vocabulary import HAN, UNK
-from chinesebert.words import word_starts
+from chinesebert.vocabulary import HAN
+from chinesebert.words import Segmenter
 
 _CLOSING = r"”’」』）)】》〉\"'"
 # A sentence ends after 。！？… and the quotes and brackets that close it. The half-width ! and ? end one before a Han
@@ -19,70 +20,65 @@ _SENTENCE_END = re.compile(rf"(?:[。！？…][。！？…!?]*|[!?]+(?=[\s{HAN
 
 
 @dataclass(frozen=True)
-class AnnotatedDocument:
-    """A document as the prepared corpus stores it; all arrays have length ``[tokens]``.
+class Annotations:
+    """Documents as the prepared corpus stores them, one after another; arrays have shape ``[tokens]`` but for the last.
 
     Attributes:
         input_ids: uint16 token ids, without special tokens.
         pinyin_ids: uint16 syllable ids, 0 = none.
         word_starts: bool, marks the first token of each word; the pieces of a Latin word are one word.
         sentence_starts: bool, marks the first token of each sentence; a subset of ``word_starts``.
-        unknown: how many tokens are [UNK].
+        document_starts: int32 ``[documents + 1]``, the first token of each document, and the end of the last.
     """
 
     input_ids: NDArray[np.uint16]
     pinyin_ids: NDArray[np.uint16]
     word_starts: NDArray[np.bool_]
     sentence_starts: NDArray[np.bool_]
-    unknown: int
+    document_starts: NDArray[np.int32]
+
+    def block(self) -> Block:
+        """As it is stored. Documents without a token are left out."""
+        starts = self.document_starts
+        has_tokens = np.flatnonzero(starts[1:] > starts[:-1])
+        packed = pack_annotations(self.pinyin_ids, self.word_starts, self.sentence_starts)
+        return Block(self.input_ids, packed, np.append(starts[has_tokens], starts[-1]).astype(np.int32))
 
 
 class Annotator:
-    """Annotates documents with one tokenizer (its vocabulary and readings) and the words of jieba."""
+    """Annotates documents with one tokenizer (its vocabulary and readings) and the words of one segmenter."""
 
-    def __init__(self, tokenizer: ChineseBertTokenizer) -> None:
-        # A copy: the tokenizer's own takes on the padding and truncation of each call.
-        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._backend.no_padding()
-        self._backend.no_truncation()
-        # Text that happens to contain "[MASK]" must not become a special token in training data.
-        self._backend.encode_special_tokens = True
+    def __init__(self, tokenizer: ChineseBertTokenizer, segmenter: Segmenter | None = None) -> None:
+        self._tokens = TokenTable(tokenizer)
         self._readings = tokenizer.readings
         self._is_continuation = tokenizer.continuation_tokens()
-        self._unknown_id = tokenizer.convert_tokens_to_ids(UNK)
+        self._segmenter = segmenter or Segmenter()
 
-    def annotate(self, paragraphs: Sequence[str]) -> AnnotatedDocument:
-        """Annotates the paragraphs of one document; every paragraph starts a sentence."""
-        encodings = self._backend.encode_batch(list(paragraphs), add_special_tokens=False)
-        parts = [
-            self._annotate_paragraph(text, encoding.ids, encoding.offsets)
-            for text, encoding in zip(paragraphs, encodings, strict=True)
-            if encoding.ids
-        ]
-        return _concatenate(parts or [_EMPTY], self._unknown_id)
+    def annotate(self, documents: Sequence[str]) -> Annotations:
+        """Annotates documents, their paragraphs separated by line feeds; every paragraph starts a sentence.
 
-    def _annotate_paragraph(self, text: str, ids: list[int], offsets: list[tuple[int, int]]) -> "_Paragraph":
-        input_ids = np.array(ids, dtype=np.uint16)
-        starts, ends = np.array(offsets, dtype=np.int64).T
+        Nothing looks over a line feed: not a word, a phrase of the reading dictionary, a sentence. So many documents
+        are one text, and each step runs over it once. A few hundred thousand characters at a time are best.
+        """
+        text = "\n".join(documents)
+        tokens = self._tokens.encode(text)
+        starts = tokens.starts
         syllables = np.array(self._readings.syllable_ids(text), dtype=np.uint16)
-        pinyin_ids = np.where(ends - starts == 1, syllables[starts], 0).astype(np.uint16)
+        begins = ~self._is_continuation[tokens.input_ids]
+        sentences = _changes(_numbered(_paragraph_starts(text) | sentence_starts(text))[starts]) & begins
+        words = _changes(_numbered(self._segmenter.word_starts(text))[starts]) & begins
+        ends = np.cumsum([len(document) + 1 for document in documents])
+        return Annotations(
+            tokens.input_ids.astype(np.uint16),
+            np.where(tokens.lengths == 1, syllables[starts], 0).astype(np.uint16),
+            words | sentences,
+            sentences,
+            np.concatenate([[0], np.searchsorted(starts, ends)]).astype(np.int32),
+        )
 
-        begins = ~self._is_continuation[input_ids]
-        begins[0] = True
-        sentences = _changes(np.cumsum(sentence_starts(text))[starts]) & begins
-        words = _changes(np.cumsum(word_starts(text))[starts]) & begins
-        words |= sentences
-        return input_ids, pinyin_ids, words, sentences
 
-
-_Paragraph = tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.bool_], NDArray[np.bool_]]
-_EMPTY: _Paragraph = (np.zeros(0, np.uint16), np.zeros(0, np.uint16), np.zeros(0, np.bool_), np.zeros(0, np.bool_))
-
-
-def _concatenate(parts: list[_Paragraph], unknown_id: int) -> AnnotatedDocument:
-    input_ids, pinyin_ids, words, sentences = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    unknown = int((input_ids == unknown_id).sum())
-    return AnnotatedDocument(input_ids, pinyin_ids, words, sentences, unknown)
+def _numbered(starts: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.cumsum(starts, dtype=np.int64)
 
 
 def _changes(group: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -92,11 +88,18 @@ def _changes(group: NDArray[np.int64]) -> NDArray[np.bool_]:
     return changes
 
 
+def _paragraph_starts(text: str) -> NDArray[np.bool_]:
+    starts = np.zeros(len(text), dtype=np.bool_)
+    line_feeds = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32) == ord("\n")
+    starts[:1] = True
+    starts[1:] = line_feeds[:-1]
+    return starts
+
+
 def sentence_starts(text: str) -> NDArray[np.bool_]:
     """Marks the first character of every sentence, white space before it included: bool ``[len(text)]``."""
-    starts = np.zeros(len(text), dtype=np.bool_)
-    starts[:1] = True
-    for match in _SENTENCE_END.finditer(text):
-        if match.end() < len(text):
-            starts[match.end()] = True
-    return starts
+    starts = np.zeros(len(text) + 1, dtype=np.bool_)
+    starts[0] = True
+    ends = np.fromiter((match.end() for match in _SENTENCE_END.finditer(text)), dtype=np.int64)
+    starts[ends] = True
+    return starts[:-1]

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from chinesebert.corpus.order import SampleOrder
+from chinesebert.corpus.order import MixtureOrder, SampleOrder
 from chinesebert.corpus.packing import Row, RowDresser, RowPlan
 from chinesebert.masking import IGNORE_INDEX, NO_WORD, Masking, number_words, sample_generator
 
@@ -27,18 +27,29 @@ class MaskedRows(Dataset[dict[str, Any]]):
         masking: masks them.
         single_probability: the share of rows whose sentences stand alone (paper: 0.1).
         seed: of the run.
+        weights: of each corpus of the plan, to mix them in this ratio; without, their rows are one pool.
+
+    Attributes:
+        mixture: the order of samples where the corpora are mixed by weight, else None.
     """
 
     def __init__(
-        self, plan: RowPlan, dresser: RowDresser, masking: Masking, single_probability: float = 0.1, seed: int = 0
+        self,
+        plan: RowPlan,
+        dresser: RowDresser,
+        masking: Masking,
+        single_probability: float = 0.1,
+        seed: int = 0,
+        weights: Sequence[float] = (),
     ) -> None:
         self._plan, self._dresser, self._masking = plan, dresser, masking
         self._single_probability = single_probability
         self._seed = seed
-        self.order = SampleOrder(len(plan), seed)
+        self.mixture = MixtureOrder(plan.corpus_rows, weights, seed) if weights else None
+        self.order = self.mixture or SampleOrder(len(plan), seed)
 
     def __len__(self) -> int:
-        """Samples in one epoch."""
+        """Rows of all corpora together: the samples in one epoch."""
         return len(self._plan)
 
     def __getitem__(self, sample: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ low 14 bits, "starts a sentence" in bit 14 and "starts a word" in bit 15: one re
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,56 @@ MAX_VOCABULARY = 1 << 16
 MAX_SYLLABLE_ID = (1 << 14) - 1
 _SENTENCE_START = 1 << 14
 _WORD_START = 1 << 15
+
+
+@dataclass(frozen=True)
+class Block:
+    """Documents as one run of tokens: a record batch of a shard, or what is to become one.
+
+    Attributes:
+        input_ids: uint16 ``[tokens]``.
+        pinyin_and_starts: uint16 ``[tokens]``.
+        document_starts: int32 ``[documents + 1]``: where each document begins, and the end of the last.
+    """
+
+    input_ids: NDArray[np.uint16]
+    pinyin_and_starts: NDArray[np.uint16]
+    document_starts: NDArray[np.int32]
+
+    @classmethod
+    def from_batch(cls, batch: pa.RecordBatch) -> "Block":
+        """The arrays of a record batch of ``SCHEMA``, as views."""
+        input_ids, annotations = batch.columns
+        return cls(
+            input_ids.values.to_numpy(zero_copy_only=True),
+            annotations.values.to_numpy(zero_copy_only=True),
+            input_ids.offsets.to_numpy(zero_copy_only=True),
+        )
+
+    def batch(self) -> pa.RecordBatch:
+        """As a record batch of ``SCHEMA``."""
+        offsets = pa.array(self.document_starts)
+        columns = [
+            pa.ListArray.from_arrays(offsets, pa.array(values)) for values in (self.input_ids, self.pinyin_and_starts)
+        ]
+        return pa.record_batch(columns, schema=SCHEMA)
+
+    def documents(self, first: int, last: int) -> "Block":
+        """Documents ``first`` to ``last - 1`` alone."""
+        bounds = self.document_starts[first : last + 1]
+        tokens = slice(bounds[0], bounds[-1])
+        return Block(self.input_ids[tokens], self.pinyin_and_starts[tokens], bounds - bounds[0])
+
+
+def join_blocks(blocks: Sequence[Block]) -> Block:
+    """Several blocks as one, in their order."""
+    lengths = np.cumsum([0, *(len(block.input_ids) for block in blocks)])
+    starts = [block.document_starts[:-1] + length for block, length in zip(blocks, lengths, strict=False)]
+    return Block(
+        np.concatenate([block.input_ids for block in blocks]),
+        np.concatenate([block.pinyin_and_starts for block in blocks]),
+        np.concatenate([*starts, lengths[-1:]]).astype(np.int32),
+    )
 
 
 def pack_annotations(
@@ -63,13 +113,21 @@ def unpack_sentence_starts(packed: NDArray[np.uint16]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Shard:
-    """One Arrow file of a corpus: ``bytes`` and ``sha256`` are those of the whole file."""
+    """One Arrow file of a corpus.
+
+    Attributes:
+        file: its name.
+        documents, tokens: how many it holds.
+        bytes, sha256: of the whole file.
+        crc32: of its pieces, see ``chinesebert.checksums``; may be missing from a manifest, ``""`` then.
+    """
 
     file: str
     documents: int
     tokens: int
     bytes: int
     sha256: str
+    crc32: str = ""
 
 
 @dataclass

@@ -45,7 +45,12 @@ class Row:
 
 
 class RowPlan:
-    """Where the rows of some corpora begin and end, for one length; row numbers run over all of them in order."""
+    """Where the rows of some corpora begin and end, for one length; row numbers run over all of them in order.
+
+    Attributes:
+        length: L, tokens in a row.
+        corpus_rows: how many rows each corpus has.
+    """
 
     def __init__(self, corpora: Sequence[PreparedCorpus], length: int) -> None:
         if length < SPECIAL_TOKENS_PER_SEGMENT + MIN_SEGMENT_TOKENS:
@@ -54,6 +59,8 @@ class RowPlan:
         self._blocks = [block for corpus in corpora for block in corpus.blocks]
         self._starts = [row_starts(block, length) for block in self._blocks]
         self._first_rows = np.concatenate([[0], np.cumsum([len(starts) - 1 for starts in self._starts])])
+        last_blocks = np.cumsum([0, *(len(corpus.blocks) for corpus in corpora)])
+        self.corpus_rows: list[int] = np.diff(self._first_rows[last_blocks]).tolist()
 
     def __len__(self) -> int:
         return int(self._first_rows[-1])

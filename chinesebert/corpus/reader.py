@@ -1,32 +1,14 @@
-"""Reads prepared corpora: memory-mapped Arrow shards as flat arrays of tokens."""
+"""Reads prepared corpora: memory-mapped Arrow shards as blocks, flat arrays of tokens."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from chinesebert.corpus.format import SCHEMA, TOKENIZER_DIRECTORY, Manifest
+from chinesebert.corpus.format import SCHEMA, TOKENIZER_DIRECTORY, Block, Manifest
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-
-
-@dataclass(frozen=True)
-class Block:
-    """One record batch of a shard: its documents as one run of tokens. The arrays are views of the mapped file.
-
-    Attributes:
-        input_ids: uint16 ``[tokens]``.
-        pinyin_and_starts: uint16 ``[tokens]``, see ``chinesebert.corpus.format``.
-        document_starts: int32 ``[documents + 1]``: where each document begins, and the end of the last.
-    """
-
-    input_ids: NDArray[np.uint16]
-    pinyin_and_starts: NDArray[np.uint16]
-    document_starts: NDArray[np.int32]
 
 
 class PreparedCorpus:
@@ -71,6 +53,8 @@ class PreparedCorpus:
             )
         try:
             batches = pa.ipc.open_stream(pa.memory_map(str(path))).read_all().to_batches()
+            for batch in batches:
+                batch.validate()  # offsets that point outside would be followed
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: is damaged ({error}); copy the shard again") from error
         return [_block(batch, path) for batch in batches]
@@ -79,12 +63,7 @@ class PreparedCorpus:
 def _block(batch: pa.RecordBatch, path: Path) -> Block:
     if not batch.schema.equals(SCHEMA):
         raise InputError(f"{path}: has columns {batch.schema.names}, not {SCHEMA.names}; prepare the text again")
-    input_ids, annotations = batch.columns
-    return Block(
-        input_ids.values.to_numpy(zero_copy_only=True),
-        annotations.values.to_numpy(zero_copy_only=True),
-        input_ids.offsets.to_numpy(zero_copy_only=True),
-    )
+    return Block.from_batch(batch)
 
 
 def open_corpora(directories: Sequence[str | os.PathLike[str]]) -> list[PreparedCorpus]:

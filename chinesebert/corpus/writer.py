@@ -1,4 +1,4 @@
-"""Writes a prepared corpus: annotated documents in, Arrow shards and a manifest out."""
+"""Writes a prepared corpus: blocks of annotated documents in, Arrow shards and a manifest out."""
 
 import os
 from collections.abc import Iterable
@@ -8,21 +8,22 @@ import numpy as np
 import pyarrow as pa
 
 from chinesebert.atomic import atomic_directory
-from chinesebert.checksums import file_sha256
-from chinesebert.corpus.annotate import AnnotatedDocument
+from chinesebert.checksums import file_checksums
 from chinesebert.corpus.format import (
     MAX_SYLLABLE_ID,
     MAX_VOCABULARY,
     SCHEMA,
     TOKENIZER_DIRECTORY,
+    Block,
     Manifest,
     Shard,
-    pack_annotations,
+    join_blocks,
+    unpack_sentence_starts,
+    unpack_word_starts,
 )
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from chinesebert.vocabulary import vocabulary_sha256
-from chinesebert.words import segmenter_version
+from chinesebert.vocabulary import UNK, vocabulary_sha256
 
 # A record batch is what readers map at once and what rows of training are cut from: large enough that its last,
 # shorter row does not matter (1 in 2,000 rows of 512), small enough to hold in memory while writing (4 MB).
@@ -36,14 +37,18 @@ class EmptyCorpusError(InputError):
 
 
 class CorpusWriter:
-    """Collects documents into record batches and shards inside a directory that is not yet under its final name."""
+    """Collects documents into record batches and shards inside a directory that is not yet under its final name.
 
-    def __init__(self, directory: Path, tokenizer: ChineseBertTokenizer) -> None:
+    What is written depends on the documents and their order alone, not on the blocks they come in.
+    """
+
+    def __init__(self, directory: Path, tokenizer: ChineseBertTokenizer, segmenter: str) -> None:
         self._directory = directory
-        self._documents: list[AnnotatedDocument] = []
-        self._batch_tokens = self._shard_tokens = self._shard_documents = 0
+        self._pending: list[Block] = []
+        self._pending_tokens = self._shard_tokens = self._shard_documents = 0
         self._stream: pa.RecordBatchStreamWriter | None = None
         tokens = tokenizer.tokens()
+        self._unknown_id = tokens.index(UNK)
         self._token_counts = np.zeros(len(tokens), dtype=np.int64)
         self.manifest = Manifest(
             tokenizer_fingerprint=tokenizer.fingerprint,
@@ -51,25 +56,30 @@ class CorpusWriter:
             vocabulary_size=len(tokens),
             syllables=len(tokenizer.readings.syllables),
             readings=tokenizer.readings.source,
-            segmenter=segmenter_version(),
+            segmenter=segmenter,
         )
 
-    def add(self, document: AnnotatedDocument) -> None:
-        """Appends one document; empty ones are passed over."""
-        if len(document.input_ids) == 0:
-            return
-        self._documents.append(document)
-        self._batch_tokens += len(document.input_ids)
-        if self._batch_tokens >= BATCH_TOKENS:
-            self._write_batch()
-        if self._shard_tokens >= SHARD_TOKENS:
-            self._close_shard()
+    def add(self, block: Block) -> None:
+        """Appends documents, none of them empty. A record batch ends with the document that fills it."""
+        first, documents = 0, len(block.document_starts) - 1
+        while first < documents:
+            missing = BATCH_TOKENS - self._pending_tokens
+            end = int(block.document_starts[first]) + missing
+            last = min(int(np.searchsorted(block.document_starts, end)), documents)
+            self._pending.append(block.documents(first, last))
+            self._pending_tokens += int(block.document_starts[last] - block.document_starts[first])
+            first = last
+            if self._pending_tokens >= BATCH_TOKENS:
+                self._write_batch()
+            if self._shard_tokens >= SHARD_TOKENS:
+                self._close_shard()
 
     def finish(self, skipped: dict[str, int]) -> Manifest:
         """Writes what is left and the manifest."""
         self._write_batch()
         self._close_shard()
         self.manifest.skipped = dict(sorted(skipped.items()))
+        self.manifest.unknown_tokens = int(self._token_counts[self._unknown_id])
         seen = np.flatnonzero(self._token_counts)
         self.manifest.token_counts = {str(token): int(self._token_counts[token]) for token in seen}
         self.manifest.save(self._directory)
@@ -80,28 +90,24 @@ class CorpusWriter:
         return self._directory / f"shard-{len(self.manifest.shards):05d}.arrow"
 
     def _write_batch(self) -> None:
-        if not self._documents:
+        if not self._pending:
             return
         if self._stream is None:
             self._stream = pa.ipc.new_stream(str(self._shard_file), SCHEMA)
-        input_ids = [document.input_ids for document in self._documents]
-        annotations = [
-            pack_annotations(document.pinyin_ids, document.word_starts, document.sentence_starts)
-            for document in self._documents
-        ]
-        self._stream.write_batch(pa.record_batch([_list_array(input_ids), _list_array(annotations)], schema=SCHEMA))
-        self._count(np.concatenate(input_ids))
-        self._documents, self._batch_tokens = [], 0
+        block = join_blocks(self._pending)
+        self._stream.write_batch(block.batch())
+        self._count(block)
+        self._pending, self._pending_tokens = [], 0
 
-    def _count(self, input_ids: np.ndarray) -> None:
-        self._token_counts += np.bincount(input_ids, minlength=len(self._token_counts))
-        self._shard_tokens += len(input_ids)
-        self._shard_documents += len(self._documents)
-        self.manifest.tokens += len(input_ids)
-        self.manifest.documents += len(self._documents)
-        self.manifest.words += sum(int(document.word_starts.sum()) for document in self._documents)
-        self.manifest.sentences += sum(int(document.sentence_starts.sum()) for document in self._documents)
-        self.manifest.unknown_tokens += sum(document.unknown for document in self._documents)
+    def _count(self, block: Block) -> None:
+        documents, tokens = len(block.document_starts) - 1, len(block.input_ids)
+        self._token_counts += np.bincount(block.input_ids, minlength=len(self._token_counts))
+        self._shard_tokens += tokens
+        self._shard_documents += documents
+        self.manifest.tokens += tokens
+        self.manifest.documents += documents
+        self.manifest.words += int(unpack_word_starts(block.pinyin_and_starts).sum())
+        self.manifest.sentences += int(unpack_sentence_starts(block.pinyin_and_starts).sum())
 
     def _close_shard(self) -> None:
         if self._stream is None:
@@ -109,21 +115,28 @@ class CorpusWriter:
         self._stream.close()
         self._stream = None
         file = self._shard_file
+        size, sums = file.stat().st_size, file_checksums(file)
         self.manifest.shards.append(
-            Shard(file.name, self._shard_documents, self._shard_tokens, file.stat().st_size, file_sha256(file))
+            Shard(file.name, self._shard_documents, self._shard_tokens, size, sums.sha256, sums.crc32)
         )
         self._shard_tokens = self._shard_documents = 0
 
 
-def _list_array(arrays: list[np.ndarray]) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays)))
+def check_fits(tokenizer: ChineseBertTokenizer) -> None:
+    """Raises ``InputError`` where a prepared corpus cannot hold the ids of a tokenizer."""
+    if len(tokenizer.tokens()) > MAX_VOCABULARY:
+        raise InputError(
+            f"the vocabulary has {len(tokenizer.tokens())} tokens; a prepared corpus holds at most {MAX_VOCABULARY}"
+        )
+    if len(tokenizer.readings.syllables) > MAX_SYLLABLE_ID:
+        raise InputError(f"{tokenizer.readings.source}: more than {MAX_SYLLABLE_ID} syllables")
 
 
 def write_corpus(
     directory: str | os.PathLike[str],
-    documents: Iterable[AnnotatedDocument],
+    blocks: Iterable[Block],
     tokenizer: ChineseBertTokenizer,
+    segmenter: str,
     skipped: dict[str, int],
     overwrite: bool = False,
 ) -> Manifest:
@@ -131,27 +144,23 @@ def write_corpus(
 
     Args:
         directory: the corpus to make.
-        documents: in the order they are to be stored; the bytes written depend on nothing else.
+        blocks: documents in the order they are to be stored; the bytes written depend on nothing else.
         tokenizer: the one that annotated them; a copy goes into the corpus.
-        skipped: reason -> count of bad lines; read when all documents have been taken, so a reader may still add to it.
+        segmenter: what found the words.
+        skipped: reason -> count of bad records.
         overwrite: replace a corpus that is already there.
 
     Raises:
         InputError: the output cannot be written or exists, or the vocabulary does not fit 16 bits.
         EmptyCorpusError: there is no text.
     """
-    if len(tokenizer.tokens()) > MAX_VOCABULARY:
-        raise InputError(
-            f"the vocabulary has {len(tokenizer.tokens())} tokens; a prepared corpus holds at most {MAX_VOCABULARY}"
-        )
-    if len(tokenizer.readings.syllables) > MAX_SYLLABLE_ID:
-        raise InputError(f"{tokenizer.readings.source}: more than {MAX_SYLLABLE_ID} syllables")
+    check_fits(tokenizer)
     with atomic_directory(directory, overwrite) as unfinished:
-        writer = CorpusWriter(unfinished, tokenizer)
-        for document in documents:
-            writer.add(document)
+        writer = CorpusWriter(unfinished, tokenizer, segmenter)
+        for block in blocks:
+            writer.add(block)
         manifest = writer.finish(skipped)
         if not manifest.tokens:
-            raise EmptyCorpusError("there is no text (no line that could be read holds a token); give other files")
+            raise EmptyCorpusError("there is no text (no record that could be read holds a token); give other files")
         tokenizer.save_pretrained(unfinished / TOKENIZER_DIRECTORY)
     return manifest

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,13 @@ class PretrainingArguments(TrainingArguments):
     """Everything that decides a run. All flags of transformers' ``TrainingArguments`` work; these come on top."""
 
     train_data: list[str] = field(default_factory=list, metadata={"help": "Prepared corpora to train on, one or more."})
+    data_weights: list[float] = field(
+        default_factory=list,
+        metadata={
+            "help": "A weight for each corpus of train_data, in the same order and any unit: its share of the rows "
+            "that training reads. Without weights the corpora are one pool. See docs/mixtures.md."
+        },
+    )
     eval_data: list[str] = field(default_factory=list, metadata={"help": "Prepared corpora of held-out text."})
     glyphs: str | None = field(
         default=None, metadata={"help": "Glyph images of the vocabulary, from `python -m data_prep glyphs`."}
@@ -166,6 +174,10 @@ def _check(args: PretrainingArguments) -> None:
     for name, what in needed.items():
         if not getattr(args, name):
             raise InputError(f"{name} is not set. Give {what}, or set it in the recipe")
+    for name in ("train_data", "eval_data"):
+        if getattr(args, name) and not isinstance(getattr(args, name), list):
+            raise InputError(f"{name} is {getattr(args, name)}: write a list of corpora, [DIR, ...]")
+    args.data_weights = checked_weights(args.train_data, args.data_weights)
     if args.max_steps < 1:
         raise InputError("max_steps is not set. Give --max_steps N: the length of the run in optimizer steps")
     if args.eval_strategy != "no" and not args.eval_data:
@@ -177,3 +189,46 @@ def _check(args: PretrainingArguments) -> None:
     for name in ("single_sentence_probability", "masking_probability", "whole_word_probability"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")
+
+
+def checked_weights(train_data: Sequence[str], weights: Sequence[Any] | None) -> list[float]:
+    """The weights of the corpora as numbers; none where the corpora are not weighted.
+
+    Raises:
+        InputError: there is not one for each corpus, one is not a number above 0, or a corpus is given twice.
+    """
+    if weights is None or weights == []:
+        return []
+    if not isinstance(weights, list):
+        raise InputError(f"data_weights is {weights}: write a list of numbers, one for each corpus of train_data")
+    if len(weights) != len(train_data):
+        raise InputError(
+            f"data_weights has {len(weights)} weights for the {len(train_data)} corpora of train_data: give one to "
+            "each corpus, in the same order"
+        )
+    for directory, weight in zip(train_data, weights, strict=True):
+        if not _is_weight(weight):
+            raise InputError(
+                f"data_weights: the weight of {directory} is {weight}, it must be a number above 0; to leave a corpus "
+                "out, take it out of train_data too"
+            )
+    _refuse_twice_the_same(train_data)
+    return [float(weight) for weight in weights]
+
+
+def _refuse_twice_the_same(directories: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for directory in directories:
+        place = os.path.realpath(directory)
+        if place in seen:
+            raise InputError(
+                f"train_data: {directory} and {seen[place]} are the same corpus; give it once, with a larger weight"
+            )
+        seen[place] = directory
+
+
+def _is_weight(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value)) and float(value) > 0
+    except (TypeError, ValueError, OverflowError):
+        return False

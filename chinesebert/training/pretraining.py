@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import yaml
 from transformers import ProgressCallback, set_seed
 
@@ -13,6 +14,7 @@ from chinesebert.atomic import atomic_file, create_parent
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
 from chinesebert.corpus.format import entropy
+from chinesebert.corpus.order import MixtureOrder
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer, open_corpora
 from chinesebert.errors import InputError
@@ -28,6 +30,9 @@ from chinesebert.vocabulary import vocabulary_sha256
 
 # Held-out text is masked the same way at every evaluation, and in every run, so that runs can be compared.
 _EVALUATION_SEED = 0
+# Text seen up to four times is worth nearly as much as new text, after that soon less (Muennighoff et al. 2023,
+# "Scaling Data-Constrained Language Models", arXiv 2305.16264; measured on left-to-right models).
+_WORTHWHILE_EPOCHS = 4
 _Rows = TypeVar("_Rows", bound=MaskedRows)
 
 
@@ -40,7 +45,7 @@ def pretrain(args: PretrainingArguments) -> None:
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
     model = build_model(args, tokenizer, load_glyphs(args.glyphs or "", tokenizer))
-    rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed)
+    rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed, args.data_weights)
     facts = run_facts(args, tokenizer, model, rows)
     checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
     if checkpoint is not None and checkpoint_step(checkpoint) >= args.max_steps:
@@ -69,6 +74,9 @@ def pretrain(args: PretrainingArguments) -> None:
         print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_final_model()
+    if trainer.is_world_process_zero() and rows.mixture is not None:
+        samples = trainer.state.global_step * args.global_batch_size
+        print("mixture  this run has read", *describe_mixture(corpora, rows.mixture, samples), sep="\n", flush=True)
 
 
 def run_facts(
@@ -80,10 +88,18 @@ def run_facts(
         "global_batch_size": args.global_batch_size,
         "max_length": args.max_length,
         "seed": args.seed,
-        "rows": len(rows),
+        "rows": _rows_drawn_from(rows),
         "tokenizer": tokenizer.fingerprint,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
+
+
+def _rows_drawn_from(rows: MaskedRows) -> int | str:
+    """The number of rows; of a mixture, how many each corpus has and at what ratio they are drawn."""
+    if rows.mixture is None:
+        return len(rows)
+    sizes, ratio = " + ".join(map(str, rows.mixture.sizes)), ":".join(map(str, rows.mixture.ratio))
+    return f"{sizes} at data_weights {ratio}"
 
 
 def load_glyphs(directory: str, tokenizer: ChineseBertTokenizer) -> Glyphs:
@@ -131,6 +147,7 @@ def build_rows(
     corpora: list[PreparedCorpus],
     tokenizer: ChineseBertTokenizer,
     seed: int,
+    weights: Sequence[float] = (),
 ) -> _Rows:
     """The masked rows of some corpora: endless ``MaskedRows`` to train on, or ``HeldOutRows`` to evaluate on."""
     return rows_class(
@@ -139,6 +156,7 @@ def build_rows(
         build_masking(args, tokenizer),
         args.single_sentence_probability,
         seed,
+        weights,
     )
 
 
@@ -184,15 +202,41 @@ def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer
         f"{args.gradient_accumulation_steps} accumulated\n"
         f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, "
         f"to {args.output_dir}\n"
-        f"unigram entropy {unigram_entropy(corpora):.3f} nats: what a model scores that knows frequencies and "
-        "ignores the context",
+        f"unigram entropy {unigram_entropy(corpora, args.data_weights):.3f} nats: what a model scores that knows "
+        "frequencies and ignores the context",
         flush=True,
     )
+    mixture, samples = trainer.train_dataset.mixture, args.max_steps * args.global_batch_size
+    if mixture is not None:
+        lines = describe_mixture(corpora, mixture, samples) + repetition_warnings(mixture, samples)
+        print("mixture  this run will read", *lines, sep="\n", flush=True)
 
 
-def unigram_entropy(corpora: list[PreparedCorpus]) -> float:
-    """The entropy, in nats, of the tokens of several corpora together."""
-    counts: Counter[str] = Counter()
-    for corpus in corpora:
-        counts.update(corpus.manifest.token_counts)
-    return entropy(counts.values())
+def describe_mixture(corpora: list[PreparedCorpus], mixture: MixtureOrder, samples: int) -> list[str]:
+    """A line for each corpus: what the first ``samples`` samples read of it."""
+    rows = zip(corpora, mixture.ratio, mixture.draws(samples), mixture.sizes, strict=True)
+    return [
+        f"corpus {number} {part / sum(mixture.ratio):8.2%} of the rows: {drawn:,} drawn from {size:,} = "
+        f"{drawn / size:.2f} epochs, {corpus.directory}"
+        for number, (corpus, part, drawn, size) in enumerate(rows, start=1)
+    ]
+
+
+def repetition_warnings(mixture: MixtureOrder, samples: int) -> list[str]:
+    """A line for each corpus that the first ``samples`` samples read too often."""
+    return [
+        f"warning: corpus {number} is read more than {_WORTHWHILE_EPOCHS} times; text that comes again that often "
+        "teaches less and less: lower its weight, shorten the run or add text"
+        for number, epochs in enumerate(mixture.epochs(samples), start=1)
+        if epochs > _WORTHWHILE_EPOCHS
+    ]
+
+
+def unigram_entropy(corpora: list[PreparedCorpus], weights: Sequence[float] = ()) -> float:
+    """The entropy, in nats, of the tokens of several corpora together, each counted by its weight or by its size."""
+    counts = np.zeros(corpora[0].manifest.vocabulary_size)
+    sizes = [corpus.manifest.tokens for corpus in corpora]
+    for corpus, size, weight in zip(corpora, sizes, weights or sizes, strict=True):
+        for token, count in corpus.manifest.token_counts.items():
+            counts[int(token)] += count * weight / size
+    return entropy(counts[counts > 0])

@@ -104,8 +104,13 @@ class PretrainingTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs with the true epoch: how often the data has been seen."""
-        self.state.epoch = self.state.global_step * self.args.global_batch_size / len(self.train_dataset)
+        """Logs with the true epoch: samples over rows. Of a mixture also the epochs of each corpus, numbered from 1."""
+        samples = self.state.global_step * self.args.global_batch_size
+        self.state.epoch = samples / len(self.train_dataset)
+        mixture = self.train_dataset.mixture
+        if mixture is not None and "loss" in logs:
+            epochs = enumerate(mixture.epochs(samples), start=1)
+            logs = logs | {f"epochs_corpus_{number}": round(seen, 4) for number, seen in epochs}
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
