@@ -5,6 +5,9 @@ import importlib
 import os
 import sys
 
+if __name__ == "__main__":  # not where this module is imported: others may need the models
+    os.environ.setdefault("CHINESEBERT_WITHOUT_MODELS", "1")  # loading torch takes longer than preparing small texts
+
 from chinesebert.errors import InputError
 
 # Command -> what it does. The module of the same name is imported only when it is asked for: they are heavy.
