@@ -478,7 +478,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(
         RowDresser(POSITIONS, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
         Masking(tokenizer.mask_token_id, tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids()),
     )
-    batch = collate_for_training([rows[number] for number in range(8)])
+    batch = collate_for_training(rows.__getitems__(range(8)))
     torch.manual_seed(0)
     model = ChineseBertForMaskedLM(ChineseBertConfig(**full_model.config.to_dict() | {"initializer_range": 0.1}))
     model.set_character_tables(tokenizer, make_glyphs(model.config.vocab_size))
