@@ -44,7 +44,7 @@ class ChineseBertConfig(BertConfig):
     folded: bool = False
     folded_glyph_rows: int = 0
     masked_lm_pooler: bool = False
-    pronunciation_loss_weight: float = 0.0
+    pronunciation_loss_weight: float | int = 0.0
     token_classifier_mlp: bool = False
 
     @classmethod

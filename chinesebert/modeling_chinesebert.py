@@ -207,6 +207,37 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
                 )
             target.copy_(source)
 
+    @torch.no_grad()
+    def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
+        """Has the model count syllables, and know the common ones of its characters, as a tokenizer does.
+
+        What was learned of pinyin hangs on the letters of a syllable, not on its id, so it stays.
+
+        Raises:
+            InputError: the model is folded, or has fewer tokens than the tokenizer.
+        """
+        embeddings = self.base_model.embeddings
+        if self.is_folded:
+            raise InputError("a folded model has a row for every syllable; set the readings before folding")
+        defaults = torch.from_numpy(tokenizer.default_pinyin_ids())
+        if len(defaults) > embeddings.vocab_size:
+            raise InputError(f"the tokenizer has {len(defaults):,} tokens, the model {embeddings.vocab_size:,}")
+        embeddings.default_pinyin_ids.zero_()[: len(defaults)] = defaults
+        old = embeddings.pinyin_embeddings.letter_ids
+        new = torch.from_numpy(tokenizer.readings.letter_ids()).to(old.device)
+        self.config.num_syllables = embeddings.num_syllables = len(new) - 1
+        embeddings.pinyin_embeddings.letter_ids = new
+
+    def train_glyphs(self, trainable: bool) -> None:
+        """Whether the glyph images are trained. Frozen bytes become rows of floats for it, with the same pixels; rows
+        of floats stay that when they are frozen, since what they have learned would be rounded."""
+        table = self.base_model.embeddings.glyph_embeddings.embedding
+        if trainable:
+            table.become_trainable()
+            self.config.glyph_trainable = True
+        if table.weight.is_floating_point():
+            table.weight.requires_grad_(trainable)
+
 
 class ChineseBertModel(ChineseBertPreTrainedModel):
     """The encoder: token, pinyin and position ids in, one vector a token out.
@@ -389,7 +420,7 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         self.bert = ChineseBertModel(config, add_pooling_layer=config.masked_lm_pooler)
         self.bert.has_decoder = True
         self.cls = BertOnlyMLMHead(config)
-        self.pronunciation_head = (
+        self.pronunciation_head: nn.Linear | None = (
             nn.Linear(config.hidden_size, config.num_syllables + 1) if config.pronunciation_loss_weight > 0 else None
         )
         self.post_init()
@@ -398,6 +429,16 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""
         return self.cls.predictions.decoder
+
+    @torch.no_grad()
+    def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
+        """As for all models; the second head keeps the row of every syllable, and rows of new ones are random."""
+        old = None if self.is_folded else self.bert.embeddings.pinyin_embeddings.letter_ids
+        super().set_readings(tokenizer)
+        new = self.bert.embeddings.pinyin_embeddings.letter_ids
+        if self.pronunciation_head is not None and not torch.equal(old, new):
+            std = self.config.initializer_range
+            self.pronunciation_head = _reordered_rows(self.pronunciation_head, old, new, std)
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Replaces the decoder; its bias goes with it."""
@@ -506,6 +547,18 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
             return self.cls(states), None
         transformed = self.cls.predictions.transform(states)
         return self.cls.predictions.decoder(transformed), self.pronunciation_head(transformed)
+
+
+def _reordered_rows(head: nn.Linear, old: torch.Tensor, new: torch.Tensor, std: float) -> nn.Linear:
+    """A head with a row for each syllable spelled in ``new`` ``[S' + 1, 8]``: its row in ``old``, or a random one."""
+    reordered = nn.Linear(head.in_features, len(new)).to(head.weight)
+    reordered.weight.normal_(std=std)
+    reordered.bias.zero_()
+    places = {tuple(letters): number for number, letters in enumerate(old.tolist())}
+    kept = [(number, places[tuple(letters)]) for number, letters in enumerate(new.tolist()) if tuple(letters) in places]
+    to, source = torch.tensor(kept).T
+    reordered.weight[to], reordered.bias[to] = head.weight[source], head.bias[source]
+    return reordered
 
 
 def _at(labels: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor:
