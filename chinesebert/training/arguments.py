@@ -39,18 +39,26 @@ class PretrainingArguments(TrainingArguments):
     init_from: str | None = field(
         default=None,
         metadata={
-            "help": "Weights to begin with: a directory of ours, a released ChineseBERT, or a plain Chinese BERT. Without "
-            "it, and for what it lacks, weights are drawn."
+            "help": "Weights to begin with: a directory of ours, a released ChineseBERT, or a plain Chinese BERT. "
+            "Without it, and for what it lacks, weights are drawn."
         },
     )
     glyph_trainable: bool | None = field(
         default=None,
+        metadata={"help": "Train the glyph images as weights, or leave them as they are. Default: as init_from."},
+    )
+    pronunciation_loss_weight: float | None = field(
+        default=None,
         metadata={
-            "help": "Train the glyph images as weights, or leave them as they are. Default: as init_from."
+            "help": "Weight of a second loss, the pronunciation of masked characters; 0: none. Default: as the sizes "
+            "or init_from have it, else none."
         },
     )
-    pronunciation_loss_weight: float = field(
-        default=0.0, metadata={"help": "Weight of a second loss: the pronunciation of masked characters. 0: none."}
+    attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "Attention, as transformers names it: sdpa (default), flash_attention_2, flex_attention, eager."
+        },
     )
     resume: str = field(
         default="auto",
@@ -128,7 +136,8 @@ class PretrainingArguments(TrainingArguments):
         self.timeline = _timeline(self)
         self.timeline.check_divides(int(os.environ.get("WORLD_SIZE", "1")))
         # transformers would set up DeepSpeed for its own Trainer, of which this program uses the settings only.
-        deepspeed, self.deepspeed = self.deepspeed, None
+        deepspeed = getattr(self, "deepspeed", None)
+        self.deepspeed: Any = None
         super().__post_init__()
         self.deepspeed = deepspeed
 

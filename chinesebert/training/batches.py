@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from chinesebert.batch_layout import masked_places, segment_bounds
+from chinesebert.corpus.dataset import MODEL_INPUTS, collate
 from chinesebert.training.timeline import Timeline
 
 
@@ -37,6 +39,15 @@ class RankBatches(Sampler[list[int]]):
                 yield list(range(start, start + segment.micro_batch_size))
 
 
+def collate_with_layout(batch: Any, segments: bool) -> dict[str, Any]:
+    """A batch as tensors, with what the model would have to look for in it: masked places and, if asked, segments."""
+    tensors = collate(batch)
+    tensors["layout"] = masked_places(tensors["labels"])
+    if segments:
+        tensors["layout"] |= segment_bounds(tensors["segment_ids"])
+    return tensors
+
+
 def build_loader(
     rows: Dataset[Any],
     batches: Any,
@@ -65,3 +76,12 @@ def build_loader(
         # A loader draws a seed when it starts: from the global generator, it would shift the dropout of the run.
         generator=torch.Generator(),
     )
+
+
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What the model takes of a batch, on the device; from pinned memory without waiting."""
+    inputs = {name: batch[name] for name in MODEL_INPUTS} | batch["layout"]
+    return {
+        name: part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part
+        for name, part in inputs.items()
+    }

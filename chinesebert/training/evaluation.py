@@ -1,16 +1,16 @@
 """Held-out text with fixed masks, by whole words and by characters, and sentences to complete."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from chinesebert.corpus.dataset import MODEL_INPUTS
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+from chinesebert.training.batches import to_device
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
 
@@ -20,7 +20,7 @@ HIDDEN = re.compile("【(.)】")
 @torch.no_grad()
 def evaluate(
     engine: TrainingEngine,
-    loaders: dict[str, Iterable[dict[str, Any]]],
+    loaders: Mapping[str, Iterable[dict[str, Any]]],
     device: torch.device,
     add_up: Callable[[torch.Tensor], torch.Tensor],
     stop: Callable[[], bool],
@@ -57,11 +57,6 @@ def evaluate(
         losses, tokens = losses + measured["loss"] * count, tokens + count
     engine.model.train()
     return {"eval_loss": losses / max(tokens, 1), **metrics}
-
-
-def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
-    """The model's inputs, on the device; from pinned memory without waiting."""
-    return {name: batch[name].to(device, non_blocking=True) for name in MODEL_INPUTS}
 
 
 def read_cloze(path: str | Path) -> list[str]:

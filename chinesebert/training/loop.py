@@ -19,9 +19,9 @@ from transformers.trainer_callback import CallbackHandler, TrainerControl, Train
 from chinesebert.corpus.order import mix
 from chinesebert.errors import InputError
 from chinesebert.training.arguments import PretrainingArguments
+from chinesebert.training.batches import to_device
 from chinesebert.training.checkpoints import Progress, SaveError
 from chinesebert.training.engine import TrainingEngine
-from chinesebert.training.evaluation import to_device
 from chinesebert.training.metrics import MaskedAccuracy
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.stopping import StopRequest

@@ -14,17 +14,17 @@ import torch.distributed as dist
 import yaml
 from transformers import set_seed
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
-from transformers.trainer_callback import CallbackHandler, TrainerCallback, TrainerState
+from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
 
 from chinesebert.atomic import atomic_directory, atomic_file, create_parent
-from chinesebert.corpus.dataset import PhasedRows, collate
+from chinesebert.corpus.dataset import PhasedRows
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.errors import InputError
 from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import RankBatches, build_loader
+from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
@@ -63,7 +63,7 @@ from chinesebert.training.evaluation import Cloze, evaluate, read_cloze
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
 from chinesebert.training.run_log import RunLog
-from chinesebert.training.starting_point import load_glyphs, starting_model
+from chinesebert.training.starting_point import starting_model
 from chinesebert.training.throughput import Meter
 
 _PACKAGES = ("torch", "transformers", "deepspeed", "chinesebert-pretraining", "pypinyin", "numpy")
@@ -111,7 +111,7 @@ def pretrain(args: PretrainingArguments) -> None:
     loader = build_loader(
         rows,
         RankBatches(args.timeline, args.process_index, args.world_size, progress.step),
-        collate,
+        functools.partial(collate_with_layout, segments=_flash(model)),
         args.dataloader_num_workers,
         _prefetch(args),
         args.dataloader_pin_memory and args.device.type == "cuda",
@@ -132,7 +132,7 @@ def pretrain(args: PretrainingArguments) -> None:
         progress=progress,
         meter=Meter(model.config, args.device, peak, args.world_size),
         count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
-        evaluate=_evaluation(args, engine, held_out, tokenizer) if held_out else None,
+        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
         complete=functools.partial(Cloze(cloze, tokenizer).guess, engine, args.device) if cloze else None,
         save=save,
         changed=_FilesOf(corpora + held_out).first_changed,
@@ -191,13 +191,14 @@ def _rows_drawn_from(rows: PhasedRows) -> str:
 
 def _starting_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> ChineseBertForMaskedLM:
     model = starting_model(
-        args.init_from,
-        args.model,
         tokenizer,
-        load_glyphs(args.glyphs, tokenizer) if args.glyphs else None,
-        max_length=args.max_length,
+        args.max_length,
+        init_from=args.init_from,
+        sizes_file=args.model,
+        glyphs=args.glyphs,
         glyph_trainable=args.glyph_trainable,
         pronunciation_loss_weight=args.pronunciation_loss_weight,
+        attention=args.attention,
     )
     if args.gradient_checkpointing:
         model.gradient_checkpointing_enable()
@@ -225,7 +226,7 @@ def _start_engine(
     """The engine, with weights and optimizer state as the checkpoint has them."""
     if checkpoint is not None:
         load_weights(checkpoint, model)
-    path = args.deepspeed
+    path = str(args.deepspeed)
     optimizer = build_optimizer(
         args.optimizer,
         parameter_groups(model, args.weight_decay),
@@ -246,7 +247,7 @@ def _start_engine(
 
 
 def _schedule(args: PretrainingArguments) -> Callable[[int], float]:
-    name = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
+    name = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
     warmup = args.get_warmup_steps(args.max_steps)
     return learning_rate_schedule(name, args.learning_rate, warmup, args.max_steps, args.lr_scheduler_kwargs)
 
@@ -260,13 +261,17 @@ def _prefetch(args: PretrainingArguments) -> int:
 
 
 def _evaluation(
-    args: PretrainingArguments, engine: TrainingEngine, held_out: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
+    args: PretrainingArguments,
+    engine: TrainingEngine,
+    model: ChineseBertForMaskedLM,
+    held_out: list[PreparedCorpus],
+    tokenizer: ChineseBertTokenizer,
 ) -> Callable[[Callable[[], bool]], dict[str, float] | None]:
     loaders = {
         name: build_loader(
             rows,
             rows.batches(args.process_index, args.world_size, args.per_device_eval_batch_size, args.eval_max_rows),
-            collate,
+            functools.partial(collate_with_layout, segments=_flash(model)),
             workers=0,
             prefetch=None,
             pin_memory=False,
@@ -274,6 +279,11 @@ def _evaluation(
         for name, rows in build_held_out_rows(args, held_out, tokenizer).items()
     }
     return functools.partial(evaluate, engine, loaders, args.device, _add_up)
+
+
+def _flash(model: ChineseBertForMaskedLM) -> bool:
+    """Whether attention takes the bounds of segments in place of a mask."""
+    return "flash" in str(model.config._attn_implementation)
 
 
 def _add_up(numbers: torch.Tensor) -> torch.Tensor:
@@ -305,7 +315,8 @@ def _publish_model(output_dir: Path) -> None:
 
 
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [make() for make in get_reporting_integration_callbacks(args.report_to)]
+    reporting = get_reporting_integration_callbacks(args.report_to)
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(make() for make in reporting)]
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
 
 

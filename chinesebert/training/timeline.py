@@ -146,8 +146,8 @@ def _ramp_sizes(ramp: Ramp, batch_size: int) -> list[tuple[int, int]]:
     if ramp.start >= batch_size or rest or ramp.steps < increments:
         raise InputError(
             f"batch_size_start {ramp.start}, batch_size_increment {ramp.increment}, batch_size_ramp_steps "
-            f"{ramp.steps}: whole increments must lead from the start to global_batch_size {batch_size}, a step each at "
-            "least"
+            f"{ramp.steps}: whole increments must lead from the start to global_batch_size {batch_size}, each for one "
+            "step or more"
         )
     return [(ramp.steps * number // increments, ramp.start + number * ramp.increment) for number in range(increments)]
 
