@@ -76,8 +76,9 @@ class TrainingLoop:
     Args:
         args: of the run.
         parts: what it works with.
-        state, control: transformers' view of the run, for the callbacks.
+        state: transformers' view of the run, for the callbacks.
         epochs: the passes over the data after so many samples, by name.
+        stop: whether this rank has been asked to stop.
     """
 
     def __init__(
@@ -86,13 +87,14 @@ class TrainingLoop:
         parts: Parts,
         state: TrainerState,
         epochs: Callable[[int], dict[str, float]],
+        stop: StopRequest,
     ) -> None:
         self._args, self._parts, self._epochs = args, parts, epochs
         self._state, self._control = state, TrainerControl()
         self._saved_at = parts.progress.step if parts.progress.step else -1
         self._checked = time.monotonic()
         self._losses, self._steps = 0.0, 0
-        self._stop = StopRequest()
+        self._stop = stop
 
     def run(self) -> str | None:
         """Trains; returns why it ended early, or None at the end of the run.
@@ -120,7 +122,6 @@ class TrainingLoop:
             if self._saved_at != parts.progress.step:
                 self._save(last=True)
         finally:
-            self._stop.restore()
             self._control = parts.handler.on_train_end(args, self._state, self._control)
         if stopping and parts.log:
             parts.log.event(parts.progress.step, "stopped", reason=stopping)

@@ -64,6 +64,7 @@ from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
+from chinesebert.training.stopping import StopRequest
 from chinesebert.training.throughput import Meter
 
 _PACKAGES = ("torch", "transformers", "deepspeed", "chinesebert-pretraining", "pypinyin", "numpy")
@@ -72,6 +73,7 @@ _PACKAGES = ("torch", "transformers", "deepspeed", "chinesebert-pretraining", "p
 def pretrain(args: PretrainingArguments) -> None:
     """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
     output_dir, first = Path(args.output_dir or ""), args.process_index == 0
+    stop = StopRequest()
     cloze = read_cloze(args.cloze) if args.cloze else []
     schedule = _schedule(args)
     corpora, held_out = open_data(args)
@@ -139,7 +141,7 @@ def pretrain(args: PretrainingArguments) -> None:
         log=log,
         handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
     )
-    stopped = TrainingLoop(args, parts, state, functools.partial(epochs, rows)).run()
+    stopped = TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
     if stopped:
         if first:
             print(

@@ -13,14 +13,21 @@ class StopRequest:
 
     DeepSpeed's launcher is two processes above each rank. Where the first of them is killed alone (``kill PID``), the
     ranks would go on unseen; so a launcher that is gone counts as a request, too.
+
+    A signal that comes a second time ends the process at once: something may hang. (Ctrl-C under DeepSpeed's launcher
+    gives one SIGINT and one SIGTERM.)
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._seen: set[int] = set()
         self._launcher = _launcher_processes()
         self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if number in self._seen:
+            raise SystemExit(128 + number)
+        self._seen.add(number)
         self.reason = signal.Signals(number).name
 
     def __bool__(self) -> bool:
