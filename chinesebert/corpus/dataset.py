@@ -27,7 +27,7 @@ FILLER_ROW = -1
 Batch = dict[str, Any]
 """What ``__getitems__`` returns. Arrays of int64 ``[B, L]``:
 
-- what the model takes: ``input_ids``, ``pinyin_ids``, ``attention_mask``, ``position_ids``, ``segment_ids``, ``labels``;
+- ``input_ids``, ``pinyin_ids``, ``attention_mask``, ``position_ids``, ``segment_ids`` and ``labels``, for the model;
 - ``word_numbers``: equal for the tokens of one word, different for those of different words of the batch; ``NO_WORD``
   in rows whose words were not masked whole;
 
