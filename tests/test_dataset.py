@@ -246,6 +246,7 @@ def test_a_batch_knows_how_many_tokens_are_masked_and_where(samples: MaskedRows)
     labelled = batch["labels"] != IGNORE_INDEX
     assert type(batch["masked_tokens"]) is int
     assert batch["masked_tokens"] == int(labelled.sum()) == len(batch["masked_places"])
+    assert batch["most_masked"] == int(labelled.sum(dim=1).max())
     assert torch.equal(batch["masked_places"], labelled.flatten().nonzero().flatten())
 
 
@@ -425,5 +426,5 @@ def test_no_more_held_out_rows_are_read_than_there_are(held_out: HeldOutRows) ->
 def test_a_filler_row_counts_for_nothing(held_out: HeldOutRows) -> None:
     filler, row = held_out[FILLER_ROW], held_out[0]
     assert (filler["labels"] == IGNORE_INDEX).all()
-    assert filler["masked_tokens"] == len(filler["masked_places"]) == 0
+    assert filler["masked_tokens"] == len(filler["masked_places"]) == filler["most_masked"] == 0
     assert np.array_equal(filler["input_ids"], row["input_ids"])
