@@ -433,10 +433,14 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     @torch.no_grad()
     def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
         """As for all models; the second head keeps the row of every syllable, and rows of new ones are random."""
-        old = None if self.is_folded else self.bert.embeddings.pinyin_embeddings.letter_ids
+        embeddings: Any = self.bert.embeddings
+        if self.pronunciation_head is None or self.is_folded:
+            super().set_readings(tokenizer)
+            return
+        old: torch.Tensor = embeddings.pinyin_embeddings.letter_ids
         super().set_readings(tokenizer)
-        new = self.bert.embeddings.pinyin_embeddings.letter_ids
-        if self.pronunciation_head is not None and not torch.equal(old, new):
+        new: torch.Tensor = embeddings.pinyin_embeddings.letter_ids
+        if not torch.equal(old, new):
             std = self.config.initializer_range
             self.pronunciation_head = _reordered_rows(self.pronunciation_head, old, new, std)
 
