@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from chinesebert.masking import Masking
+from chinesebert.sample_draws import SampleDraws
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.vocabulary import MASK, SPECIAL_TOKEN_IDS
 
@@ -68,13 +69,11 @@ class SampleRows:
 def _masked(
     input_ids: NDArray[np.int64], pinyin_ids: NDArray[np.int64], spellings: NDArray, masking: Masking, seed: int
 ) -> Batch:
-    rng = np.random.default_rng(seed)
-    everywhere = np.ones(input_ids.shape[1], dtype=np.bool_)  # each token a word of its own
-    rows = [masking(*row, everywhere, everywhere, rng) for row in zip(input_ids, pinyin_ids, strict=True)]
-    masked_pinyin = np.stack([row.pinyin_ids for row in rows])
+    everywhere = np.ones(input_ids.shape, dtype=np.bool_)  # each token a word of its own
+    masked = masking(input_ids, pinyin_ids, everywhere, everywhere, SampleDraws(seed, range(len(input_ids))))
     return Batch(
-        input_ids=torch.from_numpy(np.stack([row.input_ids for row in rows])),
-        pinyin_ids=torch.from_numpy(masked_pinyin),
-        letter_ids=torch.from_numpy(spellings[masked_pinyin].astype(np.int64)),
-        labels=torch.from_numpy(np.stack([row.labels for row in rows])),
+        input_ids=torch.from_numpy(masked.input_ids),
+        pinyin_ids=torch.from_numpy(masked.pinyin_ids),
+        letter_ids=torch.from_numpy(spellings[masked.pinyin_ids].astype(np.int64)),
+        labels=torch.from_numpy(masked.labels),
     )

@@ -25,6 +25,8 @@ class ChineseBertConfig(BertConfig):
         folded: the fusion is two tables, for inference; see ``ChineseBertPreTrainedModel.fold``.
         folded_glyph_rows: rows of the first of them where it holds glyph vectors, not whole tokens; 0 otherwise.
         masked_lm_pooler: the masked language model keeps BERT's pooler for models that use it, as released ones do.
+        pronunciation_loss_weight: above 0, the masked language model has a second head that predicts the syllables of
+            masked characters, and this is the weight of its loss; see ``ChineseBertForMaskedLM``.
         token_classifier_mlp: the token classifier has the two layers that the original calls ``mlp``, not one.
     """
 
@@ -42,6 +44,7 @@ class ChineseBertConfig(BertConfig):
     folded: bool = False
     folded_glyph_rows: int = 0
     masked_lm_pooler: bool = False
+    pronunciation_loss_weight: float | int = 0.0
     token_classifier_mlp: bool = False
 
     @classmethod

@@ -62,6 +62,13 @@ class ChineseBertGlyphTable(nn.Module):
         pixels = self.weight[input_ids]
         return pixels if pixels.is_floating_point() else pixels.to(dtype) * GLYPH_SCALE
 
+    def become_trainable(self) -> None:
+        """Makes float rows of the frozen images, with the same pixels."""
+        if not isinstance(self.weight, nn.Parameter):
+            rows = self.weight.float() * GLYPH_SCALE
+            del self.weight
+            self.weight = nn.Parameter(rows)
+
 
 class ChineseBertGlyphEmbedding(nn.Module):
     """Token id -> its pixels. Exists to give the table the name it has in the released checkpoints."""

@@ -34,8 +34,31 @@ if TYPE_CHECKING:
     from .modeling_chinesebert import ChineseBertPreTrainedModel, GlyphImages
 
 Source = str | os.PathLike[str]
+# The layouts of ``layout_of``.
+OWN, RELEASED, PLAIN_BERT = "own", "released", "bert"
 # Without one of these a model would be quietly wrong, not untrained.
 _CHARACTER_TABLES = ("letter_ids", "default_pinyin_ids", "glyph_embeddings.embedding.weight", "_table.weight")
+
+
+def layout_of(source: Source, **kwargs: Any) -> str:
+    """Which layout a checkpoint has: ``OWN``, ``RELEASED`` or ``PLAIN_BERT``.
+
+    Args:
+        source: a directory, or the name of a repository on the hub.
+        kwargs: what ``from_pretrained`` takes about the hub.
+
+    Raises:
+        InputError: there is no such checkpoint, or it is of another kind of model.
+    """
+    check_source(source)
+    hub = hub_arguments(kwargs)
+    config = read_settings(need_file(source, "config.json", hub, "the sizes of the model"))
+    if is_own_layout(config):
+        return OWN
+    if is_released(config, source, hub):
+        return RELEASED
+    own_config(config, source, kwargs)  # refuses other models
+    return PLAIN_BERT
 
 
 def check_config(source: Source, kwargs: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Submodules are named as in the released checkpoints.
 
 import copy
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .batch_layout import SEGMENT_ARGUMENTS, place_numbers, segment_bounds
 from .configuration_chinesebert import ChineseBertConfig
 from .embeddings_chinesebert import (
     FOLDED_IS_NOT_TRAINED,
@@ -45,6 +47,7 @@ from .embeddings_chinesebert import (
     ChineseBertFusion,
     ChineseBertGlyphTable,
     ChineseBertPinyinEmbedding,
+    check_range,
     first_tokens,
 )
 from .errors import InputError
@@ -204,6 +207,37 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
                 )
             target.copy_(source)
 
+    @torch.no_grad()
+    def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
+        """Has the model count syllables, and know the common ones of its characters, as a tokenizer does.
+
+        What was learned of pinyin hangs on the letters of a syllable, not on its id, so it stays.
+
+        Raises:
+            InputError: the model is folded, or has fewer tokens than the tokenizer.
+        """
+        embeddings = self.base_model.embeddings
+        if self.is_folded:
+            raise InputError("a folded model has a row for every syllable; set the readings before folding")
+        defaults = torch.from_numpy(tokenizer.default_pinyin_ids())
+        if len(defaults) > embeddings.vocab_size:
+            raise InputError(f"the tokenizer has {len(defaults):,} tokens, the model {embeddings.vocab_size:,}")
+        embeddings.default_pinyin_ids.zero_()[: len(defaults)] = defaults
+        old = embeddings.pinyin_embeddings.letter_ids
+        new = torch.from_numpy(tokenizer.readings.letter_ids()).to(old.device)
+        self.config.num_syllables = embeddings.num_syllables = len(new) - 1
+        embeddings.pinyin_embeddings.letter_ids = new
+
+    def train_glyphs(self, trainable: bool) -> None:
+        """Whether the glyph images are trained. Frozen bytes become rows of floats for it, with the same pixels; rows
+        of floats stay that when they are frozen, since what they have learned would be rounded."""
+        table = self.base_model.embeddings.glyph_embeddings.embedding
+        if trainable:
+            table.become_trainable()
+            self.config.glyph_trainable = True
+        if table.weight.is_floating_point():
+            table.weight.requires_grad_(trainable)
+
 
 class ChineseBertModel(ChineseBertPreTrainedModel):
     """The encoder: token, pinyin and position ids in, one vector a token out.
@@ -246,6 +280,7 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         segment_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         places: torch.Tensor | None = None,
+        places_per_row: int | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Runs the encoder.
@@ -259,28 +294,37 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
             token_type_ids: ``[B, L]``; only for models with a segment embedding.
             position_ids: ``[B, L]``; by default from 0 at the first token of each row that is not padding.
             segment_ids: ``[B, L]`` for packed rows: tokens see each other only where these are equal. Padding must have
-                a segment of its own (0); ``attention_mask`` is then not needed.
+                a segment of its own (0); ``attention_mask`` is then not needed. Flash attention takes them as
+                ``batch_layout.segment_bounds`` of them, and finds these out itself where they are not passed too.
             inputs_embeds: ``[B, L, H]``, word vectors to use in place of those of ``input_ids``. Glyphs and default
                 readings still come from ``input_ids``; without these, images are blank and nothing has a reading.
-            places: bool ``[B, L]``, where the last hidden states are wanted; these are then ``[N, H]``, row by row, and
-                the last layer is not computed elsewhere. The pooler has nothing to read then.
+            places: where the last hidden states are wanted: bool ``[B, L]``, or int64 ``[N]``, numbered row by row
+                (row x L + column) and ascending. The states are then ``[N, H]``, and the last layer is not computed
+                elsewhere. The pooler has nothing to read then.
+            places_per_row: how many places any row has at most; with SDPA, not knowing it means waiting for a GPU.
 
         Raises:
             ValueError: an argument has a wrong shape, or ids that the model does not have (looked at on the CPU only).
         """
         padding = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         embeddings = self.embeddings(input_ids, pinyin_ids, token_type_ids, position_ids, inputs_embeds, padding)
-        mask = self._attention_mask(embeddings, attention_mask, segment_ids)
+        mask, kwargs = self._visible(embeddings, attention_mask, segment_ids, kwargs)
         if places is not None:
-            return BaseModelOutputWithPooling(last_hidden_state=self._encode_at(places, embeddings, mask, **kwargs))
+            numbers = _checked_places(places, places_per_row, embeddings.shape[:2])
+            states = self._encode_at(numbers, places_per_row, embeddings, mask, **kwargs)
+            return BaseModelOutputWithPooling(last_hidden_state=states)
         hidden = self.encoder(embeddings, mask, **kwargs).last_hidden_state
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self._pool(hidden, padding))
 
-    def _encode_at(self, places: torch.Tensor, embeddings: torch.Tensor, mask: Any, **kwargs: Any) -> torch.Tensor:
+    def _encode_at(
+        self, places: torch.Tensor, most: int | None, embeddings: torch.Tensor, mask: Any, **kwargs: Any
+    ) -> torch.Tensor:
         recorded = kwargs.get("output_hidden_states") or kwargs.get("output_attentions")
-        if self.config._attn_implementation == "sdpa" and not recorded:
-            return encode_at(self.encoder, embeddings, mask, places, **kwargs)
-        return self.encoder(embeddings, mask, **kwargs).last_hidden_state[places]
+        # Flash attention refuses a call without queries.
+        in_segments = kwargs.get("cu_seq_lens_k") is not None and len(places) > 0
+        if (self.config._attn_implementation == "sdpa" or in_segments) and not recorded:
+            return encode_at(self.encoder, embeddings, mask, places, most, **kwargs)
+        return self.encoder(embeddings, mask, **kwargs).last_hidden_state.flatten(end_dim=1)[places]
 
     def _pool(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
         if self.pooler is None or self.has_decoder:
@@ -291,30 +335,81 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         first = first_tokens(attention_mask)[:, None, None].expand(-1, -1, hidden.shape[-1])
         return self.pooler(hidden.gather(1, first))
 
-    def _attention_mask(
-        self, embeddings: torch.Tensor, attention_mask: torch.Tensor | None, segment_ids: torch.Tensor | None
-    ) -> Any:
+    def _visible(
+        self,
+        embeddings: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        segment_ids: torch.Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """What says which tokens see each other: a mask; or, of packed rows under flash attention, among ``kwargs``,
+        where their segments end."""
+        bounds = {name: kwargs[name] for name in SEGMENT_ARGUMENTS if kwargs.get(name) is not None}
+        kwargs = {name: value for name, value in kwargs.items() if name not in SEGMENT_ARGUMENTS}
         if segment_ids is None:
-            return create_bidirectional_mask(self.config, embeddings, attention_mask)
+            if bounds:
+                raise ValueError(f"{', '.join(bounds)}: pass segment_ids too, from which they were made")
+            return create_bidirectional_mask(self.config, embeddings, attention_mask), kwargs
         if "flash" in str(self.config._attn_implementation):
-            raise ValueError(
-                f"{self.config._attn_implementation} cannot keep packed segments apart here; load the model with "
-                'attn_implementation="sdpa" or "flex_attention"'
-            )
+            complete = len(bounds) == len(SEGMENT_ARGUMENTS)
+            return None, kwargs | (bounds if complete else segment_bounds(segment_ids))
         # Padding sees padding, being a segment too: a row of scores with nothing to see would come out as NaN.
-        return create_bidirectional_mask(
+        mask = create_bidirectional_mask(
             self.config, embeddings, None, and_mask_function=packed_sequence_mask_function(segment_ids)
         )
+        return mask, kwargs
+
+
+def _checked_places(places: torch.Tensor, most: int | None, shape: torch.Size) -> torch.Tensor:
+    """Places of a batch of this shape as numbers, int64 ``[N]``, whichever way they were given.
+
+    Raises:
+        ValueError: they are not of that batch, not ascending, or more than ``most`` in a row (looked at on the CPU).
+    """
+    if places.dtype == torch.bool:
+        return place_numbers(places)
+    rows, length = shape
+    check_range("places", places, rows * length, "do they belong to this batch?")
+    if places.device.type == "cpu" and not torch.compiler.is_compiling() and len(places):
+        if (places.diff() <= 0).any():
+            raise ValueError("places must be ascending, each of them once")
+        found = int(torch.bincount(places // length).max())
+        if most is not None and found > most:
+            raise ValueError(f"a row has {found} places, but {most} were said to be the most")
+    return places
+
+
+@dataclass
+class ChineseBertMaskedLMOutput(MaskedLMOutput):
+    """What ``ChineseBertForMaskedLM`` returns.
+
+    Attributes:
+        loss: the sum of the losses, where there are labels.
+        logits: scores of the vocabulary, ``[B, L, V]`` or ``[masked, V]``.
+        hidden_states, attentions: see ``MaskedLMOutput``.
+        pronunciation_loss: the part of the pronunciations in the loss before it is weighted, without a gradient.
+        pronunciation_logits: scores of the syllables, ``[B, L, S + 1]`` or ``[masked, S + 1]``.
+    """
+
+    pronunciation_loss: torch.Tensor | None = None
+    pronunciation_logits: torch.Tensor | None = None
 
 
 class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
-    """The encoder with the masked-language-model head it is pretrained with; the decoder is tied to the token table."""
+    """The encoder with the masked-language-model head it is pretrained with; the decoder is tied to the token table.
+
+    With ``config.pronunciation_loss_weight`` above 0 a second head predicts how the masked characters are pronounced,
+    from the same transformed states; its loss is added with that weight. The idea is that of PLOME (Liu et al., ACL
+    2021, "PLOME: Pre-training with Misspelled Knowledge for Chinese Spelling Correction"), where predicting characters
+    and pronunciations together serves spelling correction: most misspellings sound like what was meant. PLOME masks
+    with similar characters and adds both losses; masking and weight are choices of their own here.
+    """
 
     _tied_weights_keys = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
-    _keys_to_ignore_on_load_unexpected = [r"^bert\.pooler\.", r"^pooler\."]
+    _keys_to_ignore_on_load_unexpected = [r"^bert\.pooler\.", r"^pooler\.", r"^pronunciation_head\."]
     # Tells transformers' Trainer that the loss is divided by `num_items_in_batch`, counted over the whole global batch.
     accepts_loss_kwargs = True
 
@@ -325,12 +420,25 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         self.bert = ChineseBertModel(config, add_pooling_layer=config.masked_lm_pooler)
         self.bert.has_decoder = True
         self.cls = BertOnlyMLMHead(config)
+        self.pronunciation_head: nn.Linear | None = (
+            nn.Linear(config.hidden_size, config.num_syllables + 1) if config.pronunciation_loss_weight > 0 else None
+        )
         self.post_init()
         self.freeze_unused()
 
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""
         return self.cls.predictions.decoder
+
+    @torch.no_grad()
+    def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
+        """As for all models; the second head keeps the row of every syllable, and rows of new ones are random."""
+        old = None if self.is_folded else self.bert.embeddings.pinyin_embeddings.letter_ids
+        super().set_readings(tokenizer)
+        new = self.bert.embeddings.pinyin_embeddings.letter_ids
+        if self.pronunciation_head is not None and not torch.equal(old, new):
+            std = self.config.initializer_range
+            self.pronunciation_head = _reordered_rows(self.pronunciation_head, old, new, std)
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Replaces the decoder; its bias goes with it."""
@@ -350,8 +458,11 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         masked_only: bool | None = None,
+        pinyin_labels: torch.Tensor | None = None,
+        masked_positions: torch.Tensor | None = None,
+        masked_per_row: int | None = None,
         **kwargs: Any,
-    ) -> MaskedLMOutput:
+    ) -> ChineseBertMaskedLMOutput:
         """Predicts the token at every place, and the loss where ``labels`` are given.
 
         Args:
@@ -362,11 +473,23 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
                 global batch. By default those of this batch.
             masked_only: run the head at masked places only, so that ``logits`` are ``[masked, V]`` instead of
                 ``[B, L, V]``. By default while training with labels, where it saves six sevenths of the head and
-                most of the last layer; not in a compiled graph, which has to know how many places there are.
+                most of the last layer; not in a compiled graph without ``masked_positions``, which has to know how
+                many places there are.
+            pinyin_labels: ``[B, L]``, the true syllable ids; what counts are those above 0 at masked places. Only for
+                a model with ``pronunciation_loss_weight``, which cannot be trained without. Their loss is divided by
+                the same number as that of the tokens.
+            masked_positions, masked_per_row: what ``batch_layout.masked_places`` says of ``labels``, so that the model
+                need not look for itself, which means waiting for a GPU.
+
+        Raises:
+            ValueError: pinyin labels are missing, or the model has no use for them; or see ``ChineseBertModel``.
         """
+        self._check_pinyin_labels(labels, pinyin_labels)
         if masked_only is None:
-            masked_only = self.training and not torch.compiler.is_compiling()
-        masked = labels != IGNORE_INDEX if labels is not None and masked_only else None
+            masked_only = masked_positions is not None or (self.training and not torch.compiler.is_compiling())
+        masked = None
+        if labels is not None and masked_only:
+            masked = place_numbers(labels != IGNORE_INDEX) if masked_positions is None else masked_positions
         whole = kwargs.get("output_hidden_states") or self.config.output_hidden_states
         hidden = self.bert(
             input_ids,
@@ -377,18 +500,70 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
             segment_ids,
             inputs_embeds,
             places=None if whole else masked,
+            places_per_row=masked_per_row,
             return_dict=True,
             **kwargs,
         )
         states = hidden.last_hidden_state
-        logits = self.cls(states[masked] if whole and masked is not None else states)
-        loss = None
+        logits, syllables = self._scores(states.flatten(end_dim=1)[masked] if whole and masked is not None else states)
+        loss = pronunciation_loss = None
         if labels is not None:
-            wanted = labels.flatten() if masked is None else labels[masked]
-            loss = labelled_cross_entropy(logits.view(-1, logits.shape[-1]), wanted, num_items_in_batch)
-        return MaskedLMOutput(
-            loss=loss, logits=logits, hidden_states=hidden.hidden_states, attentions=hidden.attentions
+            wanted = _at(labels, masked)
+            count = (wanted != IGNORE_INDEX).sum() if num_items_in_batch is None else num_items_in_batch
+            loss = labelled_cross_entropy(logits.view(-1, logits.shape[-1]), wanted, count)
+            if syllables is not None and pinyin_labels is not None:
+                heard = _at(pinyin_labels, masked).long()
+                heard = heard.masked_fill((heard <= 0) | (wanted == IGNORE_INDEX), IGNORE_INDEX)
+                pronunciation_loss = labelled_cross_entropy(syllables.view(-1, syllables.shape[-1]), heard, count)
+                loss = loss + self.config.pronunciation_loss_weight * pronunciation_loss
+                pronunciation_loss = pronunciation_loss.detach()
+        return ChineseBertMaskedLMOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=hidden.hidden_states,
+            attentions=hidden.attentions,
+            pronunciation_loss=pronunciation_loss,
+            pronunciation_logits=syllables,
         )
+
+    def _check_pinyin_labels(self, labels: torch.Tensor | None, pinyin_labels: torch.Tensor | None) -> None:
+        """Refuses labels that would be passed over in silence, and training that would leave the second head out."""
+        if pinyin_labels is None:
+            if self.pronunciation_head is not None and self.training and labels is not None:
+                raise ValueError(
+                    "this model predicts pronunciations too: pass pinyin_labels, or load it with "
+                    "pronunciation_loss_weight=0.0 to train it without"
+                )
+            return
+        if self.pronunciation_head is None:
+            raise ValueError("pinyin_labels are for a model with pronunciation_loss_weight above 0; this one has 0")
+        if labels is None or pinyin_labels.shape != labels.shape:
+            raise ValueError("pinyin_labels must come with labels, and be of their shape [B, L]")
+        check_range("pinyin_labels", pinyin_labels.clamp(min=0), self.config.num_syllables + 1, "of another tokenizer?")
+
+    def _scores(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States ``[…, H]`` -> the scores of the tokens ``[…, V]``, and of the syllables ``[…, S + 1]``."""
+        if self.pronunciation_head is None:
+            return self.cls(states), None
+        transformed = self.cls.predictions.transform(states)
+        return self.cls.predictions.decoder(transformed), self.pronunciation_head(transformed)
+
+
+def _reordered_rows(head: nn.Linear, old: torch.Tensor, new: torch.Tensor, std: float) -> nn.Linear:
+    """A head with a row for each syllable spelled in ``new`` ``[S' + 1, 8]``: its row in ``old``, or a random one."""
+    reordered = nn.Linear(head.in_features, len(new)).to(head.weight)
+    reordered.weight.normal_(std=std)
+    reordered.bias.zero_()
+    places = {tuple(letters): number for number, letters in enumerate(old.tolist())}
+    kept = [(number, places[tuple(letters)]) for number, letters in enumerate(new.tolist()) if tuple(letters) in places]
+    to, source = torch.tensor(kept).T
+    reordered.weight[to], reordered.bias[to] = head.weight[source], head.bias[source]
+    return reordered
+
+
+def _at(labels: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor:
+    """Labels ``[B, L]`` one after the other, or those at numbered places."""
+    return labels.flatten() if places is None else labels.flatten()[places]
 
 
 def labelled_cross_entropy(
@@ -401,11 +576,9 @@ def labelled_cross_entropy(
     the batch is split over ranks and accumulation steps.
     """
     total = nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
-    if num_items_in_batch is None:
-        count = (labels != IGNORE_INDEX).sum()
-    else:
-        count = torch.as_tensor(num_items_in_batch, device=total.device)
-    return total / count.clamp(min=1)  # a batch without labels has loss 0, not NaN
+    count = (labels != IGNORE_INDEX).sum() if num_items_in_batch is None else num_items_in_batch
+    # A batch without labels has loss 0, not NaN. A number stays on the host: copying it to a GPU would wait for it.
+    return total / (count.to(total.device).clamp(min=1) if isinstance(count, torch.Tensor) else max(count, 1))
 
 
 class ChineseBertForSequenceClassification(ChineseBertPreTrainedModel):

@@ -320,6 +320,7 @@ def _released_state(model: Any) -> dict[str, torch.Tensor]:
     base, config = model.base_model, model.config
     prefix = "bert." if model is not base else ""
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    state = {name: value for name, value in state.items() if not name.startswith("pronunciation_head.")}
     for name in ("embeddings.pinyin_embeddings.letter_ids", "embeddings.default_pinyin_ids"):
         del state[prefix + name]
     rows = state[prefix + _GLYPH_ROWS]

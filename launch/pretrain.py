@@ -8,6 +8,7 @@
 import os
 import sys
 import warnings
+from typing import Any
 
 from chinesebert.errors import InputError
 
@@ -26,6 +27,7 @@ def main() -> int:
         from chinesebert.training.arguments import parse_arguments
 
         args = parse_arguments(sys.argv[1:])
+        _join_ranks(args)
         from chinesebert.training.pretraining import pretrain
 
         pretrain(args)
@@ -66,6 +68,16 @@ def _prepare_cpu_rank() -> None:
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _join_ranks(args: Any) -> None:
+    """Starts communication between the ranks; gloo between CPUs, what DeepSpeed chooses between GPUs."""
+    from datetime import timedelta
+
+    import deepspeed
+
+    backend = "gloo" if args.device.type == "cpu" else None
+    deepspeed.init_distributed(dist_backend=backend, verbose=False, timeout=timedelta(seconds=args.ddp_timeout))
 
 
 def _leave_process_group() -> None:

@@ -362,14 +362,6 @@ def test_rows_of_padding_give_no_nan(attention: str) -> None:
     assert all(gradient.isfinite().all() for gradient in gradients(model).values())
 
 
-@pytest.mark.parametrize("attention", ["flash_attention_2", "flash_attention_3", "kernels-community/flash-attn2"])
-def test_flash_attention_refuses_packed_segments(attention: str) -> None:
-    model = make_model()
-    model.config._attn_implementation = attention
-    with pytest.raises(ValueError, match=r'attn_implementation="sdpa" or "flex_attention"'):
-        model(**pack([make_inputs(1, 10)], padding=2))
-
-
 def test_token_types_are_refused_by_a_model_without_them(model: ChineseBertForMaskedLM) -> None:
     inputs = make_inputs(1, 5)
     zeros = torch.zeros(1, 5, dtype=torch.long)
@@ -478,7 +470,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(
         RowDresser(POSITIONS, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
         Masking(tokenizer.mask_token_id, tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids()),
     )
-    batch = collate_for_training([rows[number] for number in range(8)])
+    batch = collate_for_training(rows.__getitems__(range(8)))
     torch.manual_seed(0)
     model = ChineseBertForMaskedLM(ChineseBertConfig(**full_model.config.to_dict() | {"initializer_range": 0.1}))
     model.set_character_tables(tokenizer, make_glyphs(model.config.vocab_size))

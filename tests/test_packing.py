@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chinesebert.corpus.format import pack_annotations, unpack_pinyin_ids, unpack_sentence_starts, unpack_word_starts
-from chinesebert.corpus.packing import MIN_SEGMENT_TOKENS, SPECIAL_TOKENS_PER_SEGMENT, Row, RowDresser, RowPlan
+from chinesebert.corpus.packing import MIN_SEGMENT_TOKENS, SPECIAL_TOKENS_PER_SEGMENT, RowDresser, RowPlan, Rows
 from chinesebert.corpus.reader import Block, PreparedCorpus
 
 PAD, CLS, SEP = 0, 101, 102
@@ -61,28 +61,33 @@ def dresser(length: int, isolate_documents: bool = True) -> RowDresser:
     return RowDresser(length, CLS, SEP, PAD, isolate_documents)
 
 
-def all_rows(plan: RowPlan, mode: str, isolate_documents: bool = True) -> list[tuple[Row, Block, int, int]]:
+def all_rows(plan: RowPlan, mode: str, isolate_documents: bool = True) -> list[tuple[Rows, Block, int, int]]:
     """Every row of a plan, dressed, with where it comes from."""
-    dress = getattr(dresser(plan.length, isolate_documents), mode)
-    places = [plan.locate(row) for row in range(len(plan))]
-    return [(dress(*place), *place) for place in places]
+    ranges = [plan.locate(row) for row in range(len(plan))]
+    rows = dresser(plan.length, isolate_documents)(ranges, np.full(len(ranges), mode == "single"))
+    return [(one_row(rows, number), *place) for number, place in enumerate(ranges)]
 
 
-def made_rows(documents: list[Document], length: int, mode: str, **options: bool) -> list[tuple[Row, Block, int, int]]:
+def one_row(rows: Rows, number: int) -> Rows:
+    """The arrays of one row, ``[L]``."""
+    return Rows(*(array[number] for array in vars(rows).values()))
+
+
+def made_rows(documents: list[Document], length: int, mode: str, **options: bool) -> list[tuple[Rows, Block, int, int]]:
     return all_rows(RowPlan([OneBlock(make_block(documents))], length), mode, **options)
 
 
-def text_of(row: Row) -> list[int]:
+def text_of(row: Rows) -> list[int]:
     return row.input_ids[row.is_text].tolist()
 
 
-def segments_of(row: Row) -> list[slice]:
+def segments_of(row: Rows) -> list[slice]:
     """The runs of equal segment ids, without the padding."""
     borders = np.flatnonzero(np.diff(row.segment_ids, prepend=-1, append=-1))
     return [slice(*pair) for pair in itertools.pairwise(borders.tolist()) if row.segment_ids[pair[0]] > 0]
 
 
-def padding_share(rows: list[tuple[Row, Block, int, int]]) -> float:
+def padding_share(rows: list[tuple[Rows, Block, int, int]]) -> float:
     return float(np.mean([row.segment_ids == 0 for row, *_ in rows]))
 
 
@@ -332,6 +337,37 @@ def test_a_single_row_cuts_no_word_that_fits_a_row(documents: list[Document], le
         word = np.searchsorted(words, stop, side="right") - 1
         if stop not in (end, words[word]):
             assert words[word + 1] - words[word] > length - SPECIAL_TOKENS_PER_SEGMENT
+
+
+@few
+@given(st.data(), DOCUMENTS, ROW_LENGTHS, st.booleans())
+def test_a_row_is_the_same_whatever_rows_it_is_made_with(
+    data: st.DataObject, documents: list[Document], length: int, isolated: bool
+) -> None:
+    plan, dress = RowPlan([OneBlock(make_block(documents))], length), dresser(length, isolated)
+    chosen = data.draw(st.lists(st.tuples(st.integers(0, len(plan) - 1), st.booleans()), min_size=1, max_size=6))
+    together = dress([plan.locate(row) for row, _ in chosen], np.array([single for _, single in chosen]))
+    for number, (row, single) in enumerate(chosen):
+        alone = one_row(dress([plan.locate(row)], np.array([single])), 0)
+        assert all(
+            np.array_equal(*pair)
+            for pair in zip(vars(one_row(together, number)).values(), vars(alone).values(), strict=True)
+        )
+
+
+@few
+@given(DOCUMENTS, ROW_LENGTHS)
+def test_a_single_row_leaves_out_only_what_does_not_fit(documents: list[Document], length: int) -> None:
+    for row, block, _, end in made_rows(documents, length, "single"):
+        stop = text_of(row)[-1] - FIRST_TEXT_ID + 1
+        if stop == end:
+            continue
+        left = int((row.segment_ids == 0).sum())
+        words = np.flatnonzero(unpack_word_starts(block.pinyin_and_starts)).tolist() + [len(block.input_ids)]
+        next_word = next(word for word in words if word > stop) - stop
+        if unpack_sentence_starts(block.pinyin_and_starts)[stop]:
+            next_word = SPECIAL_TOKENS_PER_SEGMENT + max(next_word, MIN_SEGMENT_TOKENS)
+        assert left < next_word
 
 
 @pytest.mark.parametrize("mode", ["packed", "single"])

@@ -7,12 +7,11 @@ one another; those of packed rows do or do not, as the switch ``isolate_document
 Where rows begin depends on the length alone. How a row is dressed is decided when it is read, anew in every epoch.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from chinesebert.corpus.format import unpack_pinyin_ids, unpack_sentence_starts, unpack_word_starts
 from chinesebert.corpus.reader import Block, PreparedCorpus
@@ -24,8 +23,8 @@ MIN_SEGMENT_TOKENS = 4
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the model's input, before masking; all arrays have shape ``[L]``.
+class Rows:
+    """B rows of the model's input, before masking; all arrays have shape ``[B, L]``.
 
     Attributes:
         input_ids: int64, with [CLS], [SEP] and, at the end, [PAD].
@@ -42,6 +41,10 @@ class Row:
     position_ids: NDArray[np.int64]
     word_starts: NDArray[np.bool_]
     is_text: NDArray[np.bool_]
+
+
+# A block and a range of tokens in it: the text of a row.
+TokenRange = tuple[Block, int, int]
 
 
 class RowPlan:
@@ -65,7 +68,7 @@ class RowPlan:
     def __len__(self) -> int:
         return int(self._first_rows[-1])
 
-    def locate(self, row: int) -> tuple[Block, int, int]:
+    def locate(self, row: int) -> TokenRange:
         """The block that holds a row, and the range of tokens in it."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} is outside range({len(self)})")
@@ -112,7 +115,7 @@ def _cut_between_words(start: int, end: int, begins_word: NDArray[np.bool_]) -> 
 
 @dataclass(frozen=True)
 class RowDresser:
-    """Turns a range of a block's tokens into a ``Row``.
+    """Turns ranges of tokens into ``Rows``.
 
     Attributes:
         length: L, tokens in a row.
@@ -126,63 +129,150 @@ class RowDresser:
     pad_token_id: int
     isolate_documents: bool = True
 
-    def packed(self, block: Block, start: int, end: int) -> Row:
-        """One segment a document."""
-        first, last = np.searchsorted(block.document_starts, [start, end])
-        inner = block.document_starts[first:last]
-        bounds = [start, *inner[inner > start].tolist(), end]
-        return self._dress(block, bounds, isolated=self.isolate_documents)
+    def __call__(self, ranges: Sequence[TokenRange], single: NDArray[np.bool_]) -> Rows:
+        """B rows at once, each as it would be alone.
 
-    def single(self, block: Block, start: int, end: int) -> Row:
-        """One segment a sentence, isolated. What the extra [CLS] and [SEP] leave no room for is left out this time."""
-        begins_sentence = unpack_sentence_starts(block.pinyin_and_starts[start:end])
-        bounds = np.flatnonzero(begins_sentence) + start
-        return self._dress(block, [start, *bounds[bounds > start].tolist(), end], isolated=True)
+        Args:
+            ranges: what each row holds, as ``RowPlan.locate`` gives it.
+            single: bool ``[B]``: where it is set, each sentence is a segment, isolated, and what the extra [CLS] and
+                [SEP] leave no room for is left out this time. Elsewhere each document is a segment.
+        """
+        text = _gather(ranges, single)
+        return self._dress(self._fitting(text), single)
 
-    def _dress(self, block: Block, bounds: list[int], isolated: bool) -> Row:
-        row = self._empty()
-        at = 0
-        for segment, (start, end) in enumerate(itertools.pairwise(bounds), start=1):
-            space = self.length - at - SPECIAL_TOKENS_PER_SEGMENT
-            stop = end if end - start <= space else self._cut(block, start, space, first=at == 0)
-            if stop == start:
-                break
-            self._fill(row, block, at, start, stop, segment)
-            at += stop - start + SPECIAL_TOKENS_PER_SEGMENT
-            if stop < end:
-                break
-        if not isolated:
-            row.segment_ids[:at] = 1
-            row.position_ids[:] = np.arange(self.length)
-        return row
+    def _fitting(self, text: "_Text") -> "_Text":
+        """The text without what does not fit its row: at most the end of single rows."""
+        too_long = np.flatnonzero(text.lengths + SPECIAL_TOKENS_PER_SEGMENT * text.segments > self.length)
+        if not len(too_long):
+            return text
+        kept = text.lengths.copy()
+        for row in too_long.tolist():
+            start = int(text.first[row])
+            piece = slice(start, start + int(text.lengths[row]))
+            kept[row] = self._fitting_tokens(text.begins_segment[piece], text.begins_word[piece])
+        offsets = np.arange(len(text.input_ids)) - np.repeat(text.first, text.lengths)
+        return text.keep(offsets < np.repeat(kept, text.lengths), kept)
 
-    def _cut(self, block: Block, start: int, space: int, first: bool) -> int:
-        """Where a segment ends that is longer than ``space``: between words; ``start`` if none of it is to be used."""
-        if space < MIN_SEGMENT_TOKENS:
+    def _fitting_tokens(self, begins_segment: NDArray[np.bool_], begins_word: NDArray[np.bool_]) -> int:
+        """How many tokens of a row that is too long to keep; the last segment ends between words or is left out."""
+        segments = np.flatnonzero(begins_segment)
+        ends = np.append(segments[1:], len(begins_segment))
+        too_far = ends + SPECIAL_TOKENS_PER_SEGMENT * np.arange(1, len(ends) + 1) > self.length
+        number = int(np.argmax(too_far))
+        start = int(segments[number])
+        stop = self.length - SPECIAL_TOKENS_PER_SEGMENT * (number + 1)
+        if stop - start < MIN_SEGMENT_TOKENS:
             return start
-        begins_word = unpack_word_starts(block.pinyin_and_starts[start : start + space + 1])
-        kept = _cut_between_words(0, space, begins_word)
-        return start + (space if kept == 0 and first else kept)  # a word longer than a row is cut all the same
+        cut = _cut_between_words(start, stop, begins_word)
+        return stop if cut == 0 else cut  # a word longer than a row is cut all the same
 
-    def _empty(self) -> Row:
-        def zeros() -> NDArray[np.int64]:
-            return np.zeros(self.length, dtype=np.int64)
-
-        input_ids = np.full(self.length, self.pad_token_id, dtype=np.int64)
-        return Row(input_ids, zeros(), zeros(), zeros(), zeros().astype(np.bool_), zeros().astype(np.bool_))
-
-    def _fill(self, row: Row, block: Block, at: int, start: int, end: int, segment: int) -> None:
-        """Writes ``[CLS] tokens [SEP]`` into the row from place ``at``."""
-        text = slice(at + 1, at + 1 + end - start)
-        annotations = block.pinyin_and_starts[start:end]
-        row.input_ids[at], row.input_ids[text], row.input_ids[text.stop] = (
-            self.cls_token_id,
-            block.input_ids[start:end],
-            self.sep_token_id,
+    def _dress(self, text: "_Text", single: NDArray[np.bool_]) -> Rows:
+        size = (len(single), self.length)
+        segments = np.flatnonzero(text.begins_segment)
+        segments_before = np.cumsum(text.segments) - text.segments
+        row_starts = self.length * np.arange(len(single))
+        # Before a token of its row stand the [CLS] of its segment, and [CLS] and [SEP] of each segment before that.
+        shift = row_starts - text.first - SPECIAL_TOKENS_PER_SEGMENT * segments_before - 1
+        places = np.arange(len(text.input_ids)) + np.repeat(shift, text.lengths)
+        places += SPECIAL_TOKENS_PER_SEGMENT * np.cumsum(text.begins_segment)
+        cls = places[segments] - 1
+        input_ids = np.full(size, self.pad_token_id, dtype=np.int64)
+        input_ids.reshape(-1)[places] = text.input_ids
+        input_ids.reshape(-1)[cls] = self.cls_token_id
+        input_ids.reshape(-1)[places[np.append(segments[1:], len(places)) - 1] + 1] = self.sep_token_id
+        segment_ids, position_ids = self._number(cls, segments_before, text, single)
+        begins_word = text.begins_word | text.begins_segment  # a segment may begin inside a word longer than a row
+        return Rows(
+            input_ids,
+            _scattered(size, np.int64, places, text.pinyin_ids),
+            segment_ids,
+            position_ids,
+            _scattered(size, np.bool_, places, begins_word),
+            _scattered(size, np.bool_, places, True),
         )
-        row.pinyin_ids[text] = unpack_pinyin_ids(annotations)
-        row.word_starts[text] = unpack_word_starts(annotations)
-        row.word_starts[at + 1] = True  # a segment may begin inside a word that is longer than a row
-        row.is_text[text] = True
-        row.segment_ids[at : text.stop + 1] = segment
-        row.position_ids[at : text.stop + 1] = np.arange(text.stop + 1 - at)
+
+    def _number(
+        self, cls: NDArray[np.int64], segments_before: NDArray[np.int64], text: "_Text", single: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Segment and position ids ``[B, L]``, from the places of all [CLS]."""
+        size = (len(single), self.length)
+        numbers = np.cumsum(_scattered(size, np.int64, cls, 1)).reshape(size)  # of segments, over all rows, from 1
+        places = np.arange(numbers.size).reshape(size)
+        position_ids = places - cls[numbers - 1]
+        segment_ids = numbers - segments_before[:, None]
+        used = text.lengths + SPECIAL_TOKENS_PER_SEGMENT * text.segments
+        is_padding = np.arange(self.length) >= used[:, None]
+        segment_ids[is_padding] = 0
+        position_ids[is_padding] = 0
+        if not self.isolate_documents:
+            segment_ids[~single] = ~is_padding[~single]
+            position_ids[~single] = np.arange(self.length)
+        return segment_ids, position_ids
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The text of B rows, one after another: T tokens.
+
+    Attributes:
+        input_ids, pinyin_ids: uint16 ``[T]``.
+        begins_word, begins_segment: bool ``[T]``.
+        lengths: int64 ``[B]``, tokens of each row.
+        first: int64 ``[B]``, the first token of each row.
+        segments: int64 ``[B]``, how many each row has.
+    """
+
+    input_ids: NDArray[np.uint16]
+    pinyin_ids: NDArray[np.uint16]
+    begins_word: NDArray[np.bool_]
+    begins_segment: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+    first: NDArray[np.int64]
+    segments: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        input_ids: NDArray[np.uint16],
+        pinyin_ids: NDArray[np.uint16],
+        begins_word: NDArray[np.bool_],
+        begins_segment: NDArray[np.bool_],
+        lengths: NDArray[np.int64],
+    ) -> "_Text":
+        """Counts what follows from the rest; every row has text."""
+        first = np.cumsum(lengths) - lengths
+        segments = np.add.reduceat(begins_segment, first, dtype=np.int64)
+        return cls(input_ids, pinyin_ids, begins_word, begins_segment, lengths, first, segments)
+
+    def keep(self, kept: NDArray[np.bool_], lengths: NDArray[np.int64]) -> "_Text":
+        """Some of the tokens, so many of each row."""
+        columns = (self.input_ids, self.pinyin_ids, self.begins_word, self.begins_segment)
+        return _Text.of(*(column[kept] for column in columns), lengths)  # type: ignore[arg-type]
+
+
+def _gather(ranges: Sequence[TokenRange], single: NDArray[np.bool_]) -> _Text:
+    """The tokens of some ranges, cut into sentences where ``single`` is set and into documents elsewhere."""
+    lengths = np.array([end - start for _, start, end in ranges])
+    annotations = np.concatenate([block.pinyin_and_starts[start:end] for block, start, end in ranges])
+    begins_segment = unpack_sentence_starts(annotations) & np.repeat(single, lengths)
+    at = 0
+    for block, start, end in ranges:
+        begins_segment[at] = True
+        first, last = block.document_starts.searchsorted((start + 1, end))
+        if first < last:
+            begins_segment[block.document_starts[first:last] + (at - start)] = True
+        at += end - start
+    return _Text.of(
+        np.concatenate([block.input_ids[start:end] for block, start, end in ranges]),
+        unpack_pinyin_ids(annotations),
+        unpack_word_starts(annotations),
+        begins_segment,
+        lengths,
+    )
+
+
+def _scattered(size: tuple[int, int], dtype: type, places: NDArray[np.int64], values: ArrayLike) -> NDArray:
+    """An array of zeros with values at some places of it, counted row after row."""
+    array = np.zeros(size, dtype=dtype)
+    array.reshape(-1)[places] = values
+    return array

@@ -1,12 +1,13 @@
 """Reads prepared corpora: memory-mapped Arrow shards as blocks, flat arrays of tokens."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from chinesebert.corpus.format import SCHEMA, TOKENIZER_DIRECTORY, Block, Manifest
+from chinesebert.corpus.format import MANIFEST_FILE, SCHEMA, TOKENIZER_DIRECTORY, Block, Manifest
 from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
@@ -28,6 +29,15 @@ class PreparedCorpus:
                 f"{self.directory}: the shards hold {tokens} tokens, the manifest says {self.manifest.tokens}; "
                 "prepare the text again"
             )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all that it holds: of the checksums of its shards."""
+        return hashlib.sha256(" ".join(shard.sha256 for shard in self.manifest.shards).encode()).hexdigest()
+
+    def files(self) -> list[Path]:
+        """The manifest and the shards."""
+        return [self.directory / name for name in (MANIFEST_FILE, *(shard.file for shard in self.manifest.shards))]
 
     def load_tokenizer(self) -> ChineseBertTokenizer:
         """The tokenizer that made this corpus.

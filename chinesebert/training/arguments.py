@@ -14,6 +14,9 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from chinesebert.errors import InputError
+from chinesebert.masking import MASKING_STRATEGIES
+from chinesebert.training.engine import OPTIMIZERS
+from chinesebert.training.timeline import Ramp, Timeline, read_phases
 
 
 @dataclass
@@ -33,6 +36,30 @@ class PretrainingArguments(TrainingArguments):
         default=None, metadata={"help": "Glyph images of the vocabulary, from `python -m data_prep glyphs`."}
     )
     model: str | None = field(default=None, metadata={"help": "JSON file with the sizes of the model."})
+    init_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Weights to begin with: a directory of ours, a released ChineseBERT, or a plain Chinese BERT. "
+            "Without it, and for what it lacks, weights are drawn."
+        },
+    )
+    glyph_trainable: bool | None = field(
+        default=None,
+        metadata={"help": "Train the glyph images as weights, or leave them as they are. Default: as init_from."},
+    )
+    pronunciation_loss_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "Weight of a second loss, the pronunciation of masked characters; 0: none. Default: as the sizes "
+            "or init_from have it, else none."
+        },
+    )
+    attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "Attention, as transformers names it: sdpa (default), flash_attention_2, flex_attention, eager."
+        },
+    )
     resume: str = field(
         default="auto",
         metadata={
@@ -41,81 +68,118 @@ class PretrainingArguments(TrainingArguments):
     )
 
     max_length: int = field(default=512, metadata={"help": "Tokens in a row."})
+    phases: str | None = field(
+        default=None,
+        metadata={
+            "help": "Phases of the run, as YAML: [{steps: 450000, max_length: 128, per_device_train_batch_size: 200}, "
+            "{max_length: 512}]. What a phase leaves out is as in the recipe; the last takes the steps that are left."
+        },
+    )
     global_batch_size: int = field(
         default=256, metadata={"help": "Rows in an optimizer step over all ranks. Accumulation follows from it."}
     )
+    batch_size_start: int | None = field(
+        default=None, metadata={"help": "The global batch of the first step, where it grows. Default: full at once."}
+    )
+    batch_size_increment: int | None = field(
+        default=None, metadata={"help": "By how many rows it grows at a time. Default: batch_size_start."}
+    )
+    batch_size_ramp_steps: int = field(default=0, metadata={"help": "Over how many steps it grows."})
     single_sentence_probability: float = field(
         default=0.1, metadata={"help": "Share of the rows whose sentences stand alone instead of packed."}
     )
     isolate_documents: bool = field(
         default=True, metadata={"help": "Hide the documents of a packed row from one another."}
     )
+    masking_strategy: str = field(
+        default="wwm+char", metadata={"help": f"What is masked together: {', '.join(MASKING_STRATEGIES)}."}
+    )
     masking_probability: float = field(default=0.15, metadata={"help": "Share of the tokens that is predicted."})
+    masking_probability_end: float | None = field(
+        default=None, metadata={"help": "The share at the end of the run, where it changes linearly."}
+    )
     whole_word_probability: float = field(
         default=0.9, metadata={"help": "Share of the rows masked word by word; the rest character by character."}
     )
     eval_max_rows: int = field(
         default=1024, metadata={"help": "Rows of held-out text that an evaluation reads at most."}
     )
+    cloze: str | None = field(
+        default=None,
+        metadata={"help": "Sentences with one character in 【】, a line each, that the model guesses at evaluations."},
+    )
+
+    optimizer: str = field(default="adamw", metadata={"help": f"One of {', '.join(OPTIMIZERS)}."})
+    nonfinite_steps: int = field(
+        default=5,
+        metadata={"help": "Steps in a row without a finite loss and gradient after which the run gives up."},
+    )
+    save_failure: str = field(
+        default="continue",
+        metadata={"help": "What a checkpoint that cannot be written does to the run: continue, or stop."},
+    )
+    dry_run: bool = field(
+        default=False, metadata={"help": "Print sizes, steps, memory and expected time, and end without training."}
+    )
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where checkpoints, logs and the model go."})
     max_steps: int = field(default=-1, metadata={"help": "Optimizer steps of the run."})
     report_to: str | list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "Logging back-ends."})
-    optim: str = field(default="adamw_torch", metadata={"help": "Optimizer, as transformers names them."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Not used: samples hold model inputs only."})
-    ignore_data_skip: bool = field(default=True, metadata={"help": "Not used: seeking in the data costs nothing."})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Show a loss that is not finite as it is."})
 
     def __post_init__(self) -> None:
-        for name in ("eval_strategy", "save_strategy", "logging_strategy"):
+        for name in ("eval_strategy", "save_strategy"):
             if getattr(self, name) is False:  # YAML reads `no` as false
                 setattr(self, name, "no")
         _check(self)
-        # Said outright: left to find out for itself, accelerate takes CPU ranks under DeepSpeed for a single process.
         self.use_cpu: bool = self.use_cpu or not torch.cuda.is_available()
-        self.gradient_accumulation_steps = accumulation_steps(
-            self.global_batch_size, self.per_device_train_batch_size, int(os.environ.get("WORLD_SIZE", "1"))
-        )
+        self.timeline = _timeline(self)
+        self.timeline.check_divides(int(os.environ.get("WORLD_SIZE", "1")))
+        # transformers would set up DeepSpeed for its own Trainer, of which this program uses the settings only.
+        deepspeed = getattr(self, "deepspeed", None)
+        self.deepspeed: Any = None
         super().__post_init__()
+        self.deepspeed = deepspeed
 
 
-# Flags that follow from others here; setting them would silently change what a recipe means.
-_DERIVED = {
+# What pretraining uses of transformers' TrainingArguments. The others would be passed over without a word.
+_USED = {
+    *("output_dir", "seed", "max_steps", "learning_rate", "warmup_steps", "lr_scheduler_type", "lr_scheduler_kwargs"),
+    *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "tf32", "torch_compile"),
+    *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_checkpointing", "deepspeed", "use_cpu"),
+    *("eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "logging_steps", "report_to"),
+    *("logging_first_step", "run_name", "disable_tqdm", "dataloader_num_workers", "dataloader_prefetch_factor"),
+    *("dataloader_pin_memory", "ddp_timeout", "log_level", "project", "trackio_space_id", "logging_dir"),
+}
+# Why some of the others are not used.
+_INSTEAD = {
     "gradient_accumulation_steps": "it follows from global_batch_size, the micro-batch and the number of ranks",
     "num_train_epochs": "the length of a run is max_steps",
     "remove_unused_columns": "samples hold model inputs only",
     "ignore_data_skip": "seeking in the data costs nothing",
     "resume_from_checkpoint": "use resume",
+    "optim": "use optimizer",
+    "fp16": "use bf16, which needs no loss scaling",
+    "warmup_ratio": "use warmup_steps",
 }
 
 
-def accumulation_steps(global_batch_size: int, micro_batch_size: int, ranks: int) -> int:
-    """How many micro-batches each rank accumulates for one optimizer step.
-
-    Raises:
-        InputError: the global batch cannot be divided that way; the message names what could.
-    """
-    steps, rest = divmod(global_batch_size, micro_batch_size * ranks)
-    if rest or not steps:
-        fitting = [size for size in range(1, global_batch_size // ranks + 1) if global_batch_size % (size * ranks) == 0]
-        hint = (
-            f"with {ranks} ranks the micro-batch can be {', '.join(map(str, fitting))}"
-            if fitting
-            else (f"{global_batch_size} rows cannot be shared by {ranks} ranks; use another number of ranks")
+def _timeline(args: PretrainingArguments) -> Timeline:
+    phases = read_phases(args.phases, args.max_steps, args.max_length, args.per_device_train_batch_size)
+    args.max_length = max(phase.length for phase in phases)
+    ramp = None
+    if args.batch_size_start is not None:
+        ramp = Ramp(
+            args.batch_size_start, args.batch_size_increment or args.batch_size_start, args.batch_size_ramp_steps
         )
-        raise InputError(
-            f"global_batch_size {global_batch_size} is not a multiple of per_device_train_batch_size "
-            f"{micro_batch_size} x {ranks} ranks: {hint}"
-        )
-    return steps
+    return Timeline(phases, args.global_batch_size, ramp)
 
 
 def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
     """Reads ``--config FILE`` and the flags that override it.
 
     Raises:
-        InputError: the recipe cannot be read; a key or flag is unknown (the nearest name is suggested) or derived; or
+        InputError: the recipe cannot be read; a key or flag is unknown (the nearest name is suggested) or not used; or
             something that every run needs is missing.
     """
     parser = HfArgumentParser(PretrainingArguments, allow_abbrev=False)
@@ -129,7 +193,7 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
     flags = [arg for arg in argv if not arg.startswith("--local_rank")]
     given = {arg[2:].split("=")[0].replace("-", "_") for arg in flags if arg.startswith("--")}
     _refuse_unknown(given, names | {"config", "help"} | {f"no_{name}" for name in names}, "flag --", "the command line")
-    _refuse_derived(given, "the command line")
+    _refuse_unused(given, "the command line")
     args: PretrainingArguments = parser.parse_args_into_dataclasses(flags, look_for_args_file=False)[0]
     return args
 
@@ -144,7 +208,7 @@ def _read_recipe(path: str, names: Iterable[str]) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise InputError(f"{path}: is not a YAML recipe (it must be a list of `name: value` lines)")
     _refuse_unknown(map(str, settings), names, "key ", path)
-    _refuse_derived(map(str, settings), path)
+    _refuse_unused(map(str, settings), path)
     return settings
 
 
@@ -157,10 +221,21 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str, where
             raise InputError(f"{where}: unknown {kind}{name}{hint}")
 
 
-def _refuse_derived(given: Iterable[str], where: str) -> None:
+def _refuse_unused(given: Iterable[str], where: str) -> None:
+    ours = set(PretrainingArguments.__annotations__)
     for name in given:
-        if name in _DERIVED:
-            raise InputError(f"{where}: {name} cannot be set: {_DERIVED[name]}")
+        known = name.removeprefix("no_")
+        if known not in ours | _USED | {"config", "help"}:
+            raise InputError(f"{where}: {name} cannot be set: {_INSTEAD.get(known, 'pretraining does not use it')}")
+
+
+_CHOICES = {
+    "masking_strategy": tuple(MASKING_STRATEGIES),
+    "optimizer": OPTIMIZERS,
+    "save_failure": ("continue", "stop"),
+    "eval_strategy": ("no", "steps"),
+    "save_strategy": ("no", "steps"),
+}
 
 
 def _check(args: PretrainingArguments) -> None:
@@ -168,9 +243,10 @@ def _check(args: PretrainingArguments) -> None:
         "train_data": "--train_data DIR: a corpus made by `python -m data_prep corpus`",
         "output_dir": "--output_dir DIR: where checkpoints and the model go",
         "glyphs": "--glyphs DIR: images made by `python -m data_prep glyphs`",
-        "model": "--model FILE: the sizes of the model, e.g. configs/model/base.json",
         "deepspeed": "--deepspeed FILE: e.g. configs/deepspeed/zero1.json",
     }
+    if not args.init_from:
+        needed["model"] = "--model FILE: the sizes of the model, e.g. configs/model/base.json; or --init_from DIR"
     for name, what in needed.items():
         if not getattr(args, name):
             raise InputError(f"{name} is not set. Give {what}, or set it in the recipe")
@@ -184,10 +260,25 @@ def _check(args: PretrainingArguments) -> None:
         raise InputError(
             "eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no"
         )
+    if isinstance(args.phases, str):
+        try:
+            args.phases = yaml.safe_load(args.phases)
+        except yaml.YAMLError as error:
+            raise InputError(f"phases: is not YAML ({' '.join(str(error).split())})") from error
+    for name, choices in _CHOICES.items():
+        if getattr(args, name) not in choices:
+            raise InputError(f"{name} is {getattr(args, name)}: it must be one of {', '.join(choices)}")
+    for name in ("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"):
+        value = getattr(args, name)
+        if value is not None and (not isinstance(value, int | float) or value < 1 or value != int(value)):
+            raise InputError(f"{name} is {value}: it must be a whole number above 0")
     if args.seed < 0:
         raise InputError(f"seed is {args.seed}: it must not be negative")
-    for name in ("single_sentence_probability", "masking_probability", "whole_word_probability"):
-        if not 0 <= getattr(args, name) <= 1:
+    for name in (
+        *("single_sentence_probability", "whole_word_probability"),
+        *("masking_probability", "masking_probability_end"),
+    ):
+        if getattr(args, name) is not None and not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")
 
 

@@ -1,6 +1,5 @@
 """What a run shows while it goes on."""
 
-import time
 from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
@@ -12,9 +11,11 @@ class PretrainingProgress(ProgressCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Starts the bar and the clock."""
+        """Starts the bar where the run stands."""
         super().on_train_begin(args, state, control, **kwargs)
-        self._last = (time.monotonic(), state.global_step)
+        if self.training_bar is not None:
+            self.training_bar.update(state.global_step)
+        self.current_step = state.global_step
 
     def on_evaluate(self, *args: Any, **kwargs: Any) -> None:
         """Nothing to close: evaluation has no bar of its own."""
@@ -28,25 +29,24 @@ class PretrainingProgress(ProgressCallback):
         **kwargs: Any,
     ) -> None:
         """Writes the line above the bar."""
-        line = self._line(args, state, logs or {})
+        line = _line(state.global_step, logs or {})
         if state.is_world_process_zero and self.training_bar is not None and line:
             self.training_bar.write(line)
 
-    def _line(self, args: Any, state: TrainerState, logs: dict[str, float]) -> str:
-        if "eval_loss" in logs:
-            return (
-                f"step {state.global_step:>7,}  held-out loss {logs['eval_loss']:.3f}  characters "
-                f"{logs['eval_char_accuracy']:.1%}  words {logs['eval_word_accuracy']:.1%}"
-            )
-        if "loss" in logs:
-            norm = f"  grad norm {logs['grad_norm']:.2f}" if "grad_norm" in logs else ""  # ZeRO 0 does not tell it
-            return (
-                f"step {state.global_step:>7,}  loss {logs['loss']:.3f}{norm}  lr {logs['learning_rate']:.2e}  "
-                f"epoch {state.epoch:.2f}  {self._speed(args, state):,.0f} tokens/s"
-            )
-        return ""
 
-    def _speed(self, args: Any, state: TrainerState) -> float:
-        """Tokens a second of all ranks together since the last line, everything in between included."""
-        (before, step), self._last = self._last, (time.monotonic(), state.global_step)
-        return (state.global_step - step) * args.global_batch_size * args.max_length / (self._last[0] - before)
+def _line(step: int, logs: dict[str, float]) -> str:
+    if "eval_loss" in logs:
+        return (
+            f"step {step:>7,}  held-out loss {logs['eval_loss']:.3f}  right: whole words "
+            f"{logs['eval_whole_word_word_accuracy']:.1%}, their characters "
+            f"{logs['eval_whole_word_char_accuracy']:.1%}, single characters {logs['eval_character_char_accuracy']:.1%}"
+        )
+    if "loss" in logs:
+        skipped = f"  {logs['skipped_steps']:,} skipped" if logs.get("skipped_steps") else ""
+        mfu = f"  MFU {logs['mfu']:.1%}" if "mfu" in logs else ""
+        return (
+            f"step {step:>7,}  loss {logs['loss']:.3f}  grad norm {logs['grad_norm']:.2f}  lr "
+            f"{logs['learning_rate']:.2e}  epoch {logs['epoch']:.2f}  {logs['tokens_per_second']:,.0f} tokens/s{mfu}"
+            f"{skipped}"
+        )
+    return ""

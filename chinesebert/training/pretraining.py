@@ -1,185 +1,342 @@
-"""Builds what a pretraining run needs from its settings: data, model, trainer."""
+"""Puts a pretraining run together from its settings: data, model, engine, loop."""
 
 import dataclasses
-import json
-from collections.abc import Sequence
+import functools
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-import numpy as np
+import torch
+import torch.distributed as dist
 import yaml
-from transformers import ProgressCallback, set_seed
+from transformers import set_seed
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
 
-from chinesebert.atomic import atomic_file, create_parent
-from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.corpus.dataset import HeldOutRows, MaskedRows
-from chinesebert.corpus.format import entropy
-from chinesebert.corpus.order import MixtureOrder
-from chinesebert.corpus.packing import RowDresser, RowPlan
-from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer, open_corpora
+from chinesebert.atomic import atomic_directory, atomic_file, create_parent
+from chinesebert.corpus.dataset import PhasedRows
+from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.errors import InputError
-from chinesebert.glyph import Glyphs
-from chinesebert.masking import Masking
+from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
+from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout
 from chinesebert.training.callbacks import PretrainingProgress
-from chinesebert.training.checkpoints import RECIPE_FILE, checkpoint_step, find_checkpoint
-from chinesebert.training.trainer import PretrainingTrainer
-from chinesebert.vocabulary import vocabulary_sha256
+from chinesebert.training.checkpoints import (
+    HF_DIRECTORY,
+    RECIPE_FILE,
+    Facts,
+    Progress,
+    find_checkpoint,
+    list_checkpoints,
+    load_optimizer,
+    load_weights,
+    on_first_rank,
+    prune_checkpoints,
+    read_progress,
+    remove_unfinished,
+    save_checkpoint,
+)
+from chinesebert.training.data import (
+    build_held_out_rows,
+    build_rows,
+    describe_mixture,
+    epochs,
+    open_data,
+    repetition_warnings,
+    unigram_entropy,
+)
+from chinesebert.training.device_peak import device_peak
+from chinesebert.training.engine import (
+    TrainingEngine,
+    build_optimizer,
+    deepspeed_config,
+    learning_rate_schedule,
+    parameter_groups,
+    zero_stage,
+)
+from chinesebert.training.evaluation import Cloze, evaluate, read_cloze
+from chinesebert.training.flops import count_batch
+from chinesebert.training.loop import Parts, TrainingLoop
+from chinesebert.training.run_log import RunLog
+from chinesebert.training.starting_point import starting_model
+from chinesebert.training.throughput import Meter
 
-# Held-out text is masked the same way at every evaluation, and in every run, so that runs can be compared.
-_EVALUATION_SEED = 0
-# Text seen up to four times is worth nearly as much as new text, after that soon less (Muennighoff et al. 2023,
-# "Scaling Data-Constrained Language Models", arXiv 2305.16264; measured on left-to-right models).
-_WORTHWHILE_EPOCHS = 4
-_Rows = TypeVar("_Rows", bound=MaskedRows)
+_PACKAGES = ("torch", "transformers", "deepspeed", "chinesebert-pretraining", "pypinyin", "numpy")
 
 
 def pretrain(args: PretrainingArguments) -> None:
     """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
-    corpora = open_corpora(args.train_data)
-    held_out = open_corpora(args.eval_data) if args.eval_data else []
-    for corpus in held_out:
-        check_same_tokenizer(corpora[0], corpus)
+    output_dir, first = Path(args.output_dir or ""), args.process_index == 0
+    cloze = read_cloze(args.cloze) if args.cloze else []
+    schedule = _schedule(args)
+    corpora, held_out = open_data(args)
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
-    model = build_model(args, tokenizer, load_glyphs(args.glyphs or "", tokenizer))
-    rows = build_rows(MaskedRows, args, corpora, tokenizer, args.seed, args.data_weights)
-    facts = run_facts(args, tokenizer, model, rows)
-    checkpoint = find_checkpoint(Path(args.output_dir or ""), args.resume, facts)
-    if checkpoint is not None and checkpoint_step(checkpoint) >= args.max_steps:
-        if args.process_index == 0:
+    model = _starting_model(args, tokenizer)
+    rows = build_rows(args, corpora, tokenizer)
+    facts = run_facts(args, tokenizer, model, rows, corpora)
+    checkpoint = _agreed_checkpoint(output_dir, args.resume, facts)
+    progress = read_progress(checkpoint) if checkpoint else Progress()
+    if progress.step >= args.max_steps:
+        if first:
             print(
                 f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps", flush=True
             )
         return
-    create_parent(Path(args.output_dir or "") / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
-    if args.process_index == 0:
+    create_parent(output_dir / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
+    if first:
+        remove_unfinished(output_dir)
         save_recipe(args)
-
-    trainer = PretrainingTrainer(
-        facts,
-        model=model,
-        args=args,
-        train_dataset=rows,
-        eval_dataset=build_rows(HeldOutRows, args, held_out, tokenizer, _EVALUATION_SEED) if held_out else None,
-        processing_class=tokenizer,
-    )
-    if not args.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(PretrainingProgress)
-    if trainer.is_world_process_zero():
-        _describe(args, corpora, trainer)
+        _describe(args, corpora, model, rows)
         print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_final_model()
-    if trainer.is_world_process_zero() and rows.mixture is not None:
-        samples = trainer.state.global_step * args.global_batch_size
-        print("mixture  this run has read", *describe_mixture(corpora, rows.mixture, samples), sep="\n", flush=True)
+
+    engine = _start_engine(args, model, checkpoint, progress)
+    log = RunLog(output_dir, progress.step) if first else None
+    if log:
+        log.event(progress.step, "resume" if checkpoint else "start", **_surroundings(args))
+
+    def save() -> Path:
+        path = save_checkpoint(
+            output_dir, engine.partitions, progress, facts, package_versions(), _hf_writer(model, tokenizer)
+        )
+        if first:
+            prune_checkpoints(output_dir, args.save_total_limit)
+        return path
+
+    loader = build_loader(
+        rows,
+        RankBatches(args.timeline, args.process_index, args.world_size, progress.step),
+        functools.partial(collate_with_layout, segments=_flash(model)),
+        args.dataloader_num_workers,
+        _prefetch(args),
+        args.dataloader_pin_memory and args.device.type == "cuda",
+    )
+    state = TrainerState(
+        global_step=progress.step,
+        max_steps=args.max_steps,
+        is_local_process_zero=args.local_process_index == 0,
+        is_world_process_zero=first,
+    )
+    peak = device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32)
+    boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    parts = Parts(
+        engine=engine,
+        timeline=args.timeline,
+        batches=iter(loader),
+        learning_rate=schedule,
+        progress=progress,
+        meter=Meter(model.config, args.device, peak, args.world_size),
+        count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
+        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
+        complete=functools.partial(Cloze(cloze, tokenizer).guess, engine, args.device) if cloze else None,
+        save=save,
+        changed=_FilesOf(corpora + held_out).first_changed,
+        log=log,
+        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
+    )
+    stopped = TrainingLoop(args, parts, state, functools.partial(epochs, rows)).run()
+    if stopped:
+        if first:
+            print(
+                f"\nstopped by {stopped} after step {progress.step:,}; {list_checkpoints(output_dir)[-1]} is saved, "
+                "the same command goes on from there",
+                flush=True,
+            )
+        return
+    on_first_rank(lambda: _publish_model(output_dir))
+    mixture = rows.phases[0].mixture
+    if first and mixture is not None:
+        print(
+            "mixture  this run has read",
+            *describe_mixture(corpora, mixture, progress.consumed_samples),
+            sep="\n",
+            flush=True,
+        )
 
 
 def run_facts(
-    args: PretrainingArguments, tokenizer: ChineseBertTokenizer, model: ChineseBertForMaskedLM, rows: MaskedRows
-) -> dict[str, int | str]:
+    args: PretrainingArguments,
+    tokenizer: ChineseBertTokenizer,
+    model: ChineseBertForMaskedLM,
+    rows: PhasedRows,
+    corpora: list[PreparedCorpus],
+) -> Facts:
     """What must be equal for a run to go on from a checkpoint: the model, and all that the order of samples needs."""
     return {
-        "world_size": args.world_size,
-        "global_batch_size": args.global_batch_size,
-        "max_length": args.max_length,
+        "batches": args.timeline.describe(),
         "seed": args.seed,
         "rows": _rows_drawn_from(rows),
+        "text": " ".join(corpus.fingerprint[:16] for corpus in corpora),
         "tokenizer": tokenizer.fingerprint,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
 
 
-def _rows_drawn_from(rows: MaskedRows) -> int | str:
+def _rows_drawn_from(rows: PhasedRows) -> str:
     """The number of rows; of a mixture, how many each corpus has and at what ratio they are drawn."""
-    if rows.mixture is None:
-        return len(rows)
-    sizes, ratio = " + ".join(map(str, rows.mixture.sizes)), ":".join(map(str, rows.mixture.ratio))
-    return f"{sizes} at data_weights {ratio}"
+    shown = []
+    for phase in rows.phases:
+        if phase.mixture is None:
+            shown.append(str(len(phase)))
+        else:
+            sizes, ratio = " + ".join(map(str, phase.mixture.sizes)), ":".join(map(str, phase.mixture.ratio))
+            shown.append(f"{sizes} at data_weights {ratio}")
+    return ", ".join(shown)
 
 
-def load_glyphs(directory: str, tokenizer: ChineseBertTokenizer) -> Glyphs:
-    """The glyph images; raises ``InputError`` where they were made for another vocabulary."""
-    glyphs = Glyphs.load(directory)
-    wanted = vocabulary_sha256(tokenizer.tokens())
-    if glyphs.metadata["vocab_sha256"] != wanted:
-        raise InputError(
-            f"{directory}: these glyphs were made for another vocabulary than the corpus; make them again: python -m "
-            f"data_prep glyphs --vocab {tokenizer.name_or_path}/vocab.txt --fonts fonts/default.yaml --output DIR"
-        )
-    return glyphs
-
-
-def build_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, glyphs: Glyphs) -> ChineseBertForMaskedLM:
-    """A new model of the sizes in ``args.model``, with the images and syllables of its characters.
-
-    Raises:
-        InputError: the file cannot be read, holds unknown sizes, or the rows are longer than the model's positions.
-    """
-    path = Path(args.model or "")
-    try:
-        sizes = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read the sizes of the model ({error})") from error
-    known = ChineseBertConfig().to_dict()
-    unknown = [name for name in sizes if name not in known]
-    if unknown:
-        raise InputError(f"{path}: unknown sizes {', '.join(unknown)}; known are those of ChineseBertConfig")
-    config = ChineseBertConfig(
-        **sizes | {"vocab_size": len(tokenizer.tokens()), "num_syllables": len(tokenizer.readings.syllables)}
+def _starting_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> ChineseBertForMaskedLM:
+    model = starting_model(
+        tokenizer,
+        args.max_length,
+        init_from=args.init_from,
+        sizes_file=args.model,
+        glyphs=args.glyphs,
+        glyph_trainable=args.glyph_trainable,
+        pronunciation_loss_weight=args.pronunciation_loss_weight,
+        attention=args.attention,
     )
-    if args.max_length > config.max_position_embeddings:
-        raise InputError(
-            f"max_length {args.max_length} is more than the {config.max_position_embeddings} positions of {path}"
-        )
-    model = ChineseBertForMaskedLM(config)
-    model.set_character_tables(tokenizer, glyphs)
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
     return model
 
 
-def build_rows(
-    rows_class: type[_Rows],
+def _agreed_checkpoint(output_dir: Path, resume: str, facts: Facts) -> Path | None:
+    """What the first rank finds: the others may see a folder that is changing."""
+    found: list[Any] = [None, None]
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        try:
+            found[0] = find_checkpoint(output_dir, resume, facts, functools.partial(print, flush=True))
+        except InputError as error:
+            found[1] = str(error)
+    if dist.is_initialized():
+        dist.broadcast_object_list(found)
+    if found[1] is not None:
+        raise InputError(found[1])
+    return found[0]
+
+
+def _start_engine(
+    args: PretrainingArguments, model: ChineseBertForMaskedLM, checkpoint: Path | None, progress: Progress
+) -> TrainingEngine:
+    """The engine, with weights and optimizer state as the checkpoint has them."""
+    if checkpoint is not None:
+        load_weights(checkpoint, model)
+    path = str(args.deepspeed)
+    optimizer = build_optimizer(
+        args.optimizer,
+        parameter_groups(model, args.weight_decay),
+        args.learning_rate,
+        (args.adam_beta1, args.adam_beta2),
+        args.adam_epsilon,
+        zero_stage(path),
+    )
+    segments, ranks = args.timeline.segments, args.world_size
+    most = max(segments, key=lambda segment: segment.micro_batches(ranks))
+    config = deepspeed_config(path, most.micro_batch_size, most.micro_batches(ranks), ranks, args.max_grad_norm)
+    engine = TrainingEngine(model, optimizer, config, args.device, args.bf16)
+    if checkpoint is not None:
+        load_optimizer(checkpoint, engine.partitions, progress.updates)
+    if args.torch_compile:
+        engine.compile()
+    return engine
+
+
+def _schedule(args: PretrainingArguments) -> Callable[[int], float]:
+    name = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
+    warmup = args.get_warmup_steps(args.max_steps)
+    return learning_rate_schedule(name, args.learning_rate, warmup, args.max_steps, args.lr_scheduler_kwargs)
+
+
+def _prefetch(args: PretrainingArguments) -> int:
+    """Micro-batches that each worker keeps ready: together those of two steps, so that no step waits for its last."""
+    if args.dataloader_prefetch_factor is not None:
+        return args.dataloader_prefetch_factor
+    a_step = max(segment.micro_batches(args.world_size) for segment in args.timeline.segments)
+    return max(2, -(-2 * a_step // max(args.dataloader_num_workers, 1)))
+
+
+def _evaluation(
     args: PretrainingArguments,
-    corpora: list[PreparedCorpus],
+    engine: TrainingEngine,
+    model: ChineseBertForMaskedLM,
+    held_out: list[PreparedCorpus],
     tokenizer: ChineseBertTokenizer,
-    seed: int,
-    weights: Sequence[float] = (),
-) -> _Rows:
-    """The masked rows of some corpora: endless ``MaskedRows`` to train on, or ``HeldOutRows`` to evaluate on."""
-    return rows_class(
-        RowPlan(corpora, args.max_length),
-        build_dresser(args, tokenizer),
-        build_masking(args, tokenizer),
-        args.single_sentence_probability,
-        seed,
-        weights,
-    )
+) -> Callable[[Callable[[], bool]], dict[str, float] | None]:
+    loaders = {
+        name: build_loader(
+            rows,
+            rows.batches(args.process_index, args.world_size, args.per_device_eval_batch_size, args.eval_max_rows),
+            functools.partial(collate_with_layout, segments=_flash(model)),
+            workers=0,
+            prefetch=None,
+            pin_memory=False,
+        )
+        for name, rows in build_held_out_rows(args, held_out, tokenizer).items()
+    }
+    return functools.partial(evaluate, engine, loaders, args.device, _add_up)
 
 
-def build_dresser(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> RowDresser:
-    """What puts [CLS] and [SEP] around the text of a row."""
-    return RowDresser(
-        args.max_length,
-        tokenizer.cls_token_id,
-        tokenizer.sep_token_id,
-        tokenizer.pad_token_id,
-        args.isolate_documents,
-    )
+def _flash(model: ChineseBertForMaskedLM) -> bool:
+    """Whether attention takes the bounds of segments in place of a mask."""
+    return "flash" in str(model.config._attn_implementation)
 
 
-def build_masking(args: PretrainingArguments, tokenizer: ChineseBertTokenizer) -> Masking:
-    """What masks the rows."""
-    return Masking(
-        tokenizer.mask_token_id,
-        tokenizer.ordinary_token_ids(),
-        tokenizer.default_pinyin_ids(),
-        args.masking_probability,
-        args.whole_word_probability,
-    )
+def _add_up(numbers: torch.Tensor) -> torch.Tensor:
+    dist.all_reduce(numbers)
+    return numbers
+
+
+def _hf_writer(
+    model: ChineseBertForMaskedLM, tokenizer: ChineseBertTokenizer
+) -> Callable[[Path, dict[str, torch.Tensor]], None]:
+    """Writes what ``from_pretrained`` opens: trained weights, in float32, and what is not trained."""
+
+    def write(directory: Path, weights: dict[str, torch.Tensor]) -> None:
+        same = {id(parameter): name for name, parameter in model.named_parameters()}
+        state = {}
+        for name, tensor in model.state_dict(keep_vars=True).items():
+            trained = weights.get(same.get(id(tensor), name))  # tied weights have two names
+            state[name] = tensor.detach() if trained is None else trained
+        model.save_pretrained(directory, state_dict=state)
+        tokenizer.save_pretrained(directory)
+
+    return write
+
+
+def _publish_model(output_dir: Path) -> None:
+    """Puts the model of the last checkpoint in ``output_dir/hf``."""
+    with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
+        shutil.copytree(list_checkpoints(output_dir)[-1] / HF_DIRECTORY, directory, dirs_exist_ok=True)
+
+
+def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
+    reporting = get_reporting_integration_callbacks(args.report_to)
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(make() for make in reporting)]
+    return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
+
+
+class _FilesOf:
+    """The files of some corpora, as they were when they were opened."""
+
+    def __init__(self, corpora: list[PreparedCorpus]) -> None:
+        self._before = {path: _stamp(path) for corpus in corpora for path in corpus.files()}
+
+    def first_changed(self) -> str | None:
+        """A file that was changed, replaced or deleted since."""
+        return next((str(path) for path, stamp in self._before.items() if _stamp(path) != stamp), None)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def save_recipe(args: PretrainingArguments) -> None:
@@ -190,53 +347,53 @@ def save_recipe(args: PretrainingArguments) -> None:
         unfinished.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
 
 
-def _describe(args: PretrainingArguments, corpora: list[PreparedCorpus], trainer: PretrainingTrainer) -> None:
+def package_versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that decide a run."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "?"
+
+
+def _surroundings(args: PretrainingArguments) -> dict[str, Any]:
+    """What a run hangs on besides its recipe, for the report."""
+    gpu = args.device.type == "cuda"
+    device = torch.cuda.get_device_name(args.device) if gpu else f"{platform.machine()} CPU"
+    return {"ranks": args.world_size, "device": device, "versions": package_versions()}
+
+
+def _describe(
+    args: PretrainingArguments, corpora: list[PreparedCorpus], model: ChineseBertForMaskedLM, rows: PhasedRows
+) -> None:
     """Prints what is about to run, so that a wrong setting is seen before it has cost anything."""
     tokens = sum(corpus.manifest.tokens for corpus in corpora)
-    rows = len(trainer.train_dataset)
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    samples = args.timeline.consumed_samples(args.max_steps)
     print(
-        f"model    {parameters / 1e6:.1f}M parameters trained, {args.model}\n"
-        f"data     {tokens:,} tokens, {rows:,} rows of {args.max_length}; {corpora[0].manifest.readings}\n"
-        f"batch    {args.global_batch_size} rows = {args.world_size} ranks x {args.per_device_train_batch_size} rows x "
-        f"{args.gradient_accumulation_steps} accumulated\n"
-        f"run      {args.max_steps:,} steps = {args.max_steps * args.global_batch_size / rows:.1f} epochs, "
-        f"to {args.output_dir}\n"
+        f"model    {parameters / 1e6:.1f}M parameters trained, {args.init_from or args.model}\n"
+        f"data     {tokens:,} tokens, {len(rows.phases[0]):,} rows of {args.timeline.phases[0].length}; "
+        f"{corpora[0].manifest.readings}",
+        *_describe_batches(args),
+        f"run      {args.max_steps:,} steps = {rows.epochs(samples):.1f} epochs, to {args.output_dir}\n"
         f"unigram entropy {unigram_entropy(corpora, args.data_weights):.3f} nats: what a model scores that knows "
         "frequencies and ignores the context",
+        sep="\n",
         flush=True,
     )
-    mixture, samples = trainer.train_dataset.mixture, args.max_steps * args.global_batch_size
+    mixture = rows.phases[0].mixture
     if mixture is not None:
         lines = describe_mixture(corpora, mixture, samples) + repetition_warnings(mixture, samples)
         print("mixture  this run will read", *lines, sep="\n", flush=True)
 
 
-def describe_mixture(corpora: list[PreparedCorpus], mixture: MixtureOrder, samples: int) -> list[str]:
-    """A line for each corpus: what the first ``samples`` samples read of it."""
-    rows = zip(corpora, mixture.ratio, mixture.draws(samples), mixture.sizes, strict=True)
-    return [
-        f"corpus {number} {part / sum(mixture.ratio):8.2%} of the rows: {drawn:,} drawn from {size:,} = "
-        f"{drawn / size:.2f} epochs, {corpus.directory}"
-        for number, (corpus, part, drawn, size) in enumerate(rows, start=1)
-    ]
-
-
-def repetition_warnings(mixture: MixtureOrder, samples: int) -> list[str]:
-    """A line for each corpus that the first ``samples`` samples read too often."""
-    return [
-        f"warning: corpus {number} is read more than {_WORTHWHILE_EPOCHS} times; text that comes again that often "
-        "teaches less and less: lower its weight, shorten the run or add text"
-        for number, epochs in enumerate(mixture.epochs(samples), start=1)
-        if epochs > _WORTHWHILE_EPOCHS
-    ]
-
-
-def unigram_entropy(corpora: list[PreparedCorpus], weights: Sequence[float] = ()) -> float:
-    """The entropy, in nats, of the tokens of several corpora together, each counted by its weight or by its size."""
-    counts = np.zeros(corpora[0].manifest.vocabulary_size)
-    sizes = [corpus.manifest.tokens for corpus in corpora]
-    for corpus, size, weight in zip(corpora, sizes, weights or sizes, strict=True):
-        for token, count in corpus.manifest.token_counts.items():
-            counts[int(token)] += count * weight / size
-    return entropy(counts[counts > 0])
+def _describe_batches(args: PretrainingArguments) -> Iterator[str]:
+    for number, segment in enumerate(args.timeline.segments):
+        since = f", {segment.length} tokens long, from step {segment.first_step + 1:,}" if number or args.phases else ""
+        yield (
+            f"batch    {segment.batch_size} rows = {args.world_size} ranks x {segment.micro_batch_size} rows x "
+            f"{segment.micro_batches(args.world_size)} accumulated{since}"
+        )

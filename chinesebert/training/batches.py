@@ -1,0 +1,87 @@
+"""The micro-batches of one rank, in order, made by worker processes while the model is busy."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from chinesebert.batch_layout import masked_places, segment_bounds
+from chinesebert.corpus.dataset import MODEL_INPUTS, collate
+from chinesebert.training.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class RankBatches(Sampler[list[int]]):
+    """The samples of each micro-batch of one rank, to the end of the run.
+
+    Every step takes the next samples of the run; within it the micro-batches of all ranks follow one another, so which
+    samples a step sees does not depend on how they are split.
+
+    Attributes:
+        timeline: of the run.
+        rank, ranks: this one, of how many.
+        first_step: where to begin.
+    """
+
+    timeline: Timeline
+    rank: int
+    ranks: int
+    first_step: int = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first_step, self.timeline.steps):
+            segment = self.timeline.at(step)
+            first = segment.first_sample_of(step) + self.rank * segment.micro_batch_size
+            for number in range(segment.micro_batches(self.ranks)):
+                start = first + number * self.ranks * segment.micro_batch_size
+                yield list(range(start, start + segment.micro_batch_size))
+
+
+def collate_with_layout(batch: Any, segments: bool) -> dict[str, Any]:
+    """A batch as tensors, with what the model would have to look for in it: masked places and, if asked, segments."""
+    tensors = collate(batch)
+    tensors["layout"] = masked_places(tensors["labels"])
+    if segments:
+        tensors["layout"] |= segment_bounds(tensors["segment_ids"])
+    return tensors
+
+
+def build_loader(
+    rows: Dataset[Any],
+    batches: Any,
+    collate: Callable[[Any], Any],
+    workers: int,
+    prefetch: int | None,
+    pin_memory: bool,
+) -> DataLoader[Any]:
+    """A loader of micro-batches.
+
+    Args:
+        rows: with ``__getitems__``.
+        batches: sample numbers of each micro-batch.
+        collate: makes tensors of what ``rows`` gives.
+        workers: processes; 0 to make batches in this one.
+        prefetch: micro-batches that each worker has ready.
+        pin_memory: for a GPU.
+    """
+    return DataLoader(
+        rows,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        prefetch_factor=prefetch if workers else None,
+        pin_memory=pin_memory,
+        # A loader draws a seed when it starts: from the global generator, it would shift the dropout of the run.
+        generator=torch.Generator(),
+    )
+
+
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What the model takes of a batch, on the device; from pinned memory without waiting."""
+    inputs = {name: batch[name] for name in MODEL_INPUTS} | batch["layout"]
+    return {
+        name: part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part
+        for name, part in inputs.items()
+    }

@@ -1,0 +1,295 @@
+"""The training loop: a step at a time, with all that can go wrong between two of them.
+
+It is a loop of its own and not transformers' ``Trainer``, because of what a run of weeks must do and a ``Trainer`` does
+not let its subclasses do: look at the gradients of all ranks before the weights change, go on with another number of
+ranks, and change length and batch size on the way. Settings, logging back-ends and callbacks are transformers' own.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers.trainer_callback import CallbackHandler, TrainerControl, TrainerState
+
+from chinesebert.corpus.order import mix
+from chinesebert.errors import InputError
+from chinesebert.training.arguments import PretrainingArguments
+from chinesebert.training.batches import to_device
+from chinesebert.training.checkpoints import Progress, SaveError
+from chinesebert.training.engine import TrainingEngine
+from chinesebert.training.metrics import MaskedAccuracy
+from chinesebert.training.run_log import RunLog
+from chinesebert.training.stopping import StopRequest
+from chinesebert.training.throughput import Meter
+from chinesebert.training.timeline import Timeline
+
+_CHECK_SECONDS = 10.0
+
+
+class TrainingStopped(InputError):
+    """The run cannot go on; all ranks raise it."""
+
+
+@dataclass
+class Parts:
+    """What the loop puts together.
+
+    Attributes:
+        engine: model and optimizer.
+        timeline: which samples each step reads.
+        batches: this rank's micro-batches, from the step that the run stands at.
+        learning_rate: of each step.
+        progress: where the run stands; the loop moves it on.
+        meter: speed and waste.
+        count: what a micro-batch holds, for the meter.
+        evaluate: measures held-out text; None if the run is to stop in the middle of it.
+        complete: guesses for the cloze sentences.
+        save: writes a checkpoint of where the run stands.
+        changed: names a file of the corpora that is no longer what it was; None while all are.
+        log: of the run, on the first rank.
+        handler: transformers' callbacks: progress bar and logging back-ends.
+    """
+
+    engine: TrainingEngine
+    timeline: Timeline
+    batches: Iterator[dict[str, Any]]
+    learning_rate: Callable[[int], float]
+    progress: Progress
+    meter: Meter
+    count: Callable[[dict[str, Any]], Any]
+    evaluate: Callable[[Callable[[], bool]], dict[str, float] | None] | None
+    complete: Callable[[], list[dict[str, Any]]] | None
+    save: Callable[[], Path]
+    changed: Callable[[], str | None]
+    log: RunLog | None
+    handler: CallbackHandler
+
+
+class TrainingLoop:
+    """Runs from where ``parts.progress`` stands to the last step, or until it is asked to stop.
+
+    Args:
+        args: of the run.
+        parts: what it works with.
+        state, control: transformers' view of the run, for the callbacks.
+        epochs: the passes over the data after so many samples, by name.
+    """
+
+    def __init__(
+        self,
+        args: PretrainingArguments,
+        parts: Parts,
+        state: TrainerState,
+        epochs: Callable[[int], dict[str, float]],
+    ) -> None:
+        self._args, self._parts, self._epochs = args, parts, epochs
+        self._state, self._control = state, TrainerControl()
+        self._saved_at = parts.progress.step if parts.progress.step else -1
+        self._checked = time.monotonic()
+        self._losses, self._steps = 0.0, 0
+        self._stop = StopRequest()
+
+    def run(self) -> str | None:
+        """Trains; returns why it ended early, or None at the end of the run.
+
+        Raises:
+            TrainingStopped: gradients are not finite step after step, the corpus changes, or a checkpoint cannot be
+                written and the run is to stop then.
+        """
+        parts, args = self._parts, self._args
+        self._control = parts.handler.on_train_begin(args, self._state, self._control)
+        parts.engine.model.train()
+        try:
+            while parts.progress.step < parts.timeline.steps:
+                stopping = self._step()
+                if stopping:
+                    break
+                if args.eval_strategy != "no" and self._due(args.eval_steps or args.logging_steps):
+                    stopping = self._evaluate()
+                if stopping:
+                    break
+                if args.save_strategy != "no" and self._due(args.save_steps):
+                    self._save(last=False)
+            else:
+                stopping = None
+            if self._saved_at != parts.progress.step:
+                self._save(last=True)
+        finally:
+            self._stop.restore()
+            self._control = parts.handler.on_train_end(args, self._state, self._control)
+        if stopping and parts.log:
+            parts.log.event(parts.progress.step, "stopped", reason=stopping)
+        return stopping
+
+    def _due(self, every: float) -> bool:
+        step = self._parts.progress.step
+        return step % int(every) == 0 or step == self._parts.timeline.steps
+
+    def _step(self) -> str | None:
+        """One optimizer step; returns why the run is to stop, if it is."""
+        parts, engine, step = self._parts, self._parts.engine, self._parts.progress.step
+        segment = parts.timeline.at(step)
+        # Dropout is a function of (seed, step, rank): a run that goes on from here draws the same.
+        torch.manual_seed(mix(self._args.seed ^ mix(step)) ^ self._args.process_index)
+        logging = self._logs(step + 1)
+        with parts.meter.waiting():
+            micro_batches = [next(parts.batches) for _ in range(segment.micro_batches(engine.world_size))]
+        device = self._args.device
+        counts = [parts.count(batch) for batch in micro_batches]
+        masked = self._sum(sum(count.masked for count in counts))[0]
+        accuracy = MaskedAccuracy(device)
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        for number, batch in enumerate(micro_batches, start=1):
+            inputs = to_device(batch, device)
+            outputs = engine.forward(**inputs, num_items_in_batch=masked)
+            engine.backward(outputs.loss, last=number == len(micro_batches))
+            loss += outputs.loss.detach()
+            if logging:
+                with torch.no_grad():
+                    accuracy.add(outputs.logits, inputs["labels"], batch["word_numbers"].to(device))
+            parts.meter.add(counts[number - 1])
+        updated = engine.step(parts.learning_rate(step))
+        tokens = sum(count.text_tokens for count in counts)
+        total, tokens, stop, changed = self._sum(loss, tokens, bool(self._stop), self._corpus_changed())
+        self._move_on(step, segment.batch_size, updated, total, int(tokens))
+        if changed:
+            raise TrainingStopped(
+                f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
+            )
+        if logging:
+            self._log(accuracy)
+        return (self._stop.reason or "a signal to another rank") if stop else None
+
+    def _move_on(self, step: int, samples: int, updated: bool, loss: float, tokens: int) -> None:
+        progress = self._parts.progress
+        progress.step += 1
+        progress.consumed_samples += samples
+        progress.tokens_seen += tokens
+        progress.updates += updated
+        progress.skipped_in_a_row = 0 if updated else progress.skipped_in_a_row + 1
+        self._state.global_step = progress.step
+        if updated:
+            self._losses, self._steps = self._losses + loss, self._steps + 1
+        else:
+            self._skipped(step, samples)
+        self._control = self._parts.handler.on_step_end(self._args, self._state, self._control)
+
+    def _skipped(self, step: int, samples: int) -> None:
+        """Tells of a step without finite gradients; after too many in a row, ends the run."""
+        progress, log = self._parts.progress, self._parts.log
+        first = progress.consumed_samples - samples
+        if log:
+            log.event(step + 1, "skipped", first_sample=first, samples=samples)
+            print(
+                f"\nwarning: step {step + 1:,}: loss or gradient is not finite; skipped (samples {first:,} to "
+                f"{first + samples - 1:,})",
+                flush=True,
+            )
+        if progress.skipped_in_a_row < self._args.nonfinite_steps:
+            return
+        where = Path(self._args.output_dir or "") / f"nonfinite-step-{step + 1}.json"
+        if log:
+            batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
+            where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
+        raise TrainingStopped(
+            f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
+            f"in {where}. Lower the learning rate, or go on from an earlier checkpoint with another seed"
+        )
+
+    def _corpus_changed(self) -> bool:
+        """Looks at the files of the corpora now and then, on the first rank."""
+        if self._parts.log is None or time.monotonic() - self._checked < _CHECK_SECONDS:
+            return False
+        self._checked = time.monotonic()
+        return self._parts.changed() is not None
+
+    def _logs(self, step: int) -> bool:
+        return self._due_at(step) or (step == 1 and self._args.logging_first_step)
+
+    def _due_at(self, step: int) -> bool:
+        return step % int(self._args.logging_steps) == 0 or step == self._parts.timeline.steps
+
+    def _log(self, accuracy: MaskedAccuracy) -> None:
+        parts, progress = self._parts, self._parts.progress
+        accuracy.sums = self._reduced(accuracy.sums)
+        measured = accuracy.compute()
+        segment = parts.timeline.at(progress.step - 1)
+        values = {
+            "loss": self._losses / self._steps if self._steps else float("nan"),
+            "char_accuracy": measured["char_accuracy"],
+            "word_accuracy": measured["word_accuracy"],
+            "learning_rate": parts.learning_rate(progress.step - 1),
+            "grad_norm": parts.engine.grad_norm,
+            **self._epochs(progress.consumed_samples),
+            "consumed_samples": progress.consumed_samples,
+            "tokens_seen": progress.tokens_seen,
+            "skipped_steps": progress.skipped_steps,
+            "batch_size": segment.batch_size,
+            "length": segment.length,
+            **parts.meter.figures(lambda figures: self._sum(*figures)),
+        }
+        self._losses, self._steps = 0.0, 0
+        self._tell(values)
+        if parts.log:
+            parts.log.train(progress.step, **values)
+
+    def _tell(self, values: dict[str, float]) -> None:
+        """Hands figures to the callbacks: the line on the screen, TensorBoard and the like."""
+        self._state.epoch = values.get("epoch", self._state.epoch)
+        self._control = self._parts.handler.on_log(self._args, self._state, self._control, values)
+
+    def _evaluate(self) -> str | None:
+        parts, step = self._parts, self._parts.progress.step
+        if parts.evaluate is None:
+            return None
+        with parts.meter.paused():
+            started = time.monotonic()
+            metrics = parts.evaluate(lambda: self._sum(bool(self._stop))[0] > 0)
+            if metrics is None:
+                return self._stop.reason or "a signal to another rank"
+            metrics["eval_seconds"] = round(time.monotonic() - started, 2)
+            sentences = parts.complete() if parts.complete else None
+        self._tell(metrics)
+        if parts.log:
+            parts.log.evaluation(step, **metrics)
+            if sentences:
+                parts.log.cloze(step, sentences)
+        return None
+
+    def _save(self, last: bool) -> None:
+        parts, step = self._parts, self._parts.progress.step
+        try:
+            with parts.meter.paused():
+                path = parts.save()
+        except SaveError as error:
+            if parts.log:
+                parts.log.event(step, "save_failed", error=str(error))
+            message = (
+                f"the checkpoint of step {step:,} could not be written ({error}); the ones before are as they were"
+            )
+            if last or self._args.save_failure == "stop":
+                raise TrainingStopped(message) from error
+            if parts.log:
+                print(f"\nwarning: {message}; training goes on", flush=True)
+            return
+        self._saved_at = step
+        self._control = parts.handler.on_save(self._args, self._state, self._control)
+        if parts.log:
+            parts.log.event(step, "saved", checkpoint=path.name)
+
+    def _sum(self, *values: Any) -> list[float]:
+        """Adds numbers up over ranks, in float64."""
+        numbers = torch.stack(
+            [torch.as_tensor(value, dtype=torch.float64, device=self._args.device) for value in values]
+        )
+        return self._reduced(numbers).tolist()
+
+    def _reduced(self, numbers: torch.Tensor) -> torch.Tensor:
+        if dist.get_world_size() > 1:
+            dist.all_reduce(numbers)
+        return numbers

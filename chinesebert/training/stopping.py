@@ -1,0 +1,62 @@
+"""Why a run should end before its last step: a signal, or the end of the launcher that started it."""
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopRequest:
+    """Whether this process has been asked to stop. It goes on until the loop looks.
+
+    DeepSpeed's launcher is two processes above each rank. Where the first of them is killed alone (``kill PID``), the
+    ranks would go on unseen; so a launcher that is gone counts as a request, too.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._launcher = _launcher_processes()
+        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.reason = signal.Signals(number).name
+
+    def __bool__(self) -> bool:
+        if self.reason is None and not all(map(_is_parent, *zip(*self._launcher, strict=True))):
+            self.reason = "the end of its launcher"
+        return self.reason is not None
+
+    def restore(self) -> None:
+        """Puts back what signals did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _launcher_processes() -> list[tuple[int, int]]:
+    """(process, its parent) for this one and the launchers above it; Linux only."""
+    found, process = [], os.getpid()
+    while (parent := _parent(process)) and b"deepspeed" in _command(parent):
+        found.append((process, parent))
+        process = parent
+    return found or [(0, 0)]
+
+
+def _is_parent(process: int, parent: int) -> bool:
+    return process == 0 or _parent(process) == parent
+
+
+def _parent(process: int) -> int:
+    try:
+        # pid (name) state parent …; a name may hold spaces and brackets
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
