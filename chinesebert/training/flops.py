@@ -80,6 +80,7 @@ def forward_flops(config: ChineseBertConfig, batch: BatchCounts) -> dict[str, fl
     keys_and_values, feed_forward = 2 * 2 * hidden * hidden, 2 * 2 * hidden * between
     per_token = 2 * keys_and_values + feed_forward
     full_layers = config.num_hidden_layers - 1
+    syllables = config.num_syllables + 1 if config.pronunciation_loss_weight else 0
     seen = batch.pairs / batch.tokens if batch.tokens else 0.0
     per_pair = 2 * 2 * hidden
     glyph = 2 * config.glyph_dim * hidden
@@ -91,7 +92,7 @@ def forward_flops(config: ChineseBertConfig, batch: BatchCounts) -> dict[str, fl
         "fusion": batch.distinct_tokens * (glyph + 2 * 2 * hidden * hidden)
         + batch.distinct_syllables * 2 * hidden * hidden,
         "pinyin": batch.distinct_syllables * letters,
-        "head": batch.masked * 2 * hidden * (hidden + config.vocab_size),
+        "head": batch.masked * 2 * hidden * (hidden + config.vocab_size + syllables),
     }
 
 
