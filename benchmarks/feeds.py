@@ -204,19 +204,27 @@ class Places:
         places: all of them.
         text: tokens of text, masked or not.
         padding: nothing; the rest are [CLS] and [SEP].
+        masked: those of the text that are predicted.
     """
 
     places: int = 0
     text: int = 0
     padding: int = 0
+    masked: int = 0
 
     def __add__(self, other: "Places") -> "Places":
-        return Places(self.places + other.places, self.text + other.text, self.padding + other.padding)
+        return Places(
+            self.places + other.places,
+            self.text + other.text,
+            self.padding + other.padding,
+            self.masked + other.masked,
+        )
 
 
 def count_places(batch: dict[str, torch.Tensor]) -> Places:
     """Counts in a masked batch, whose labels say what stood at the masked places."""
-    original = torch.where(batch["labels"] == IGNORE_INDEX, batch["input_ids"], batch["labels"])
+    masked = batch["labels"] != IGNORE_INDEX
+    original = torch.where(masked, batch["labels"], batch["input_ids"])
     padding = int((original == _PAD).sum())
     special = int(torch.isin(original, torch.tensor([_CLS, _SEP], device=original.device)).sum())
-    return Places(original.numel(), original.numel() - special - padding, padding)
+    return Places(original.numel(), original.numel() - special - padding, padding, int(masked.sum()))

@@ -134,6 +134,7 @@ class Cell:
             "milliseconds_per_step": 1e3 * self.median(variant, lambda one: one.seconds / self.steps_per_round),
             "text_share": trained.text / trained.places,
             "padding_share": trained.padding / trained.places,
+            "masked_share": trained.masked / trained.places,
             "waiting_share": self.median(variant, lambda one: one.waited / one.seconds),
             "loader_tokens_per_second": loader,
             "loader_ratio": loader / speed,
@@ -312,7 +313,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--places", type=int, help="rows x length of a step (CPU: demo 2,048, base 1,024; GPU 32,768)")
     add("--rounds", type=int, default=100, help="most rounds of a cell")
     add("--round_seconds", type=float, default=ROUND_SECONDS, help="a round has at least one step, and at least this")
-    add("--cell_seconds", type=float, default=210, help="begin no further round of a cell after this time")
+    add("--cell_seconds", type=float, default=200, help="begin no further round of a cell after this time")
     add("--workers", type=int, help="loader processes of every variant (CPU 1, GPU 8)")
     add("--input", nargs="+", default=[str(SAMPLE)], help="text (default: the bundled sample)")
     add("--characters", type=int, default=2_000_000, help="how much of the text to use")
