@@ -302,6 +302,8 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
                 'attn_implementation="sdpa" or "flex_attention"'
             )
         # Padding sees padding, being a segment too: a row of scores with nothing to see would come out as NaN.
+        if self.config._attn_implementation == "sdpa":  # what transformers would make, without its functional mapping
+            return segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
         return create_bidirectional_mask(
             self.config, embeddings, None, and_mask_function=packed_sequence_mask_function(segment_ids)
         )
