@@ -354,6 +354,8 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
             complete = len(bounds) == len(SEGMENT_ARGUMENTS)
             return None, kwargs | (bounds if complete else segment_bounds(segment_ids))
         # Padding sees padding, being a segment too: a row of scores with nothing to see would come out as NaN.
+        if self.config._attn_implementation == "sdpa":  # what transformers would make, without its functional mapping
+            return segment_ids[:, None, :, None] == segment_ids[:, None, None, :], kwargs
         mask = create_bidirectional_mask(
             self.config, embeddings, None, and_mask_function=packed_sequence_mask_function(segment_ids)
         )

@@ -181,6 +181,16 @@ def test_both_ways_of_encoding_give_the_same_gradients(rows: int) -> None:
     assert_same_gradients(*found)
 
 
+def test_pairs_of_letters_convolved_once_are_the_whole_convolution(model: ChineseBertForMaskedLM) -> None:
+    encoder = model.bert.embeddings.pinyin_embeddings
+    letters = encoder.letter_ids[torch.arange(SYLLABLES + 1)].long()
+    whole = encoder.conv(encoder.embedding(letters).transpose(1, 2)).amax(dim=-1)
+    torch.testing.assert_close(encoder(torch.arange(SYLLABLES + 1)), whole, atol=1e-6, rtol=1e-6)
+    weights = list(encoder.parameters())
+    by_pairs = torch.autograd.grad(encoder(letters[None], spelled=True).square().sum(), weights)
+    torch.testing.assert_close(by_pairs, torch.autograd.grad(whole.square().sum(), weights), atol=1e-4, rtol=1e-4)
+
+
 def test_without_pinyin_the_most_common_readings_are_used(model: ChineseBertForMaskedLM) -> None:
     input_ids = make_inputs(3, 10)["input_ids"]
     common = model.bert.embeddings.default_pinyin_ids[input_ids].long()
