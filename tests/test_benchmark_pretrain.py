@@ -196,6 +196,21 @@ def test_lengths_past_the_positions_of_a_size_are_passed_over() -> None:
         pretrain.parse(["--sizes", "demo", "--lengths", "512"])
 
 
+class Steps:
+    """A contender whose steps take so many seconds."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.left = list(seconds)
+
+    def train(self, steps: int) -> tuple[float, float, Places]:
+        return sum(self.left.pop(0) for _ in range(steps)), 0.0, Places()
+
+
+def test_a_long_first_step_is_not_repeated_to_warm_up() -> None:
+    assert pretrain.warm_up(Steps(9.0), long=2.0) == 9.0  # type: ignore[arg-type]
+    assert pretrain.warm_up(Steps(1.0, 0.3), long=2.0) == 0.3  # type: ignore[arg-type]
+
+
 def test_short_steps_come_in_rounds_of_many() -> None:
     assert pretrain.steps_in(2.0, 0.3) == 7
     assert pretrain.steps_in(2.0, 5.0) == 1
