@@ -64,9 +64,12 @@ TARGETS = {("demo", PADDED): 4.0, ("demo", PACKED): 2.0, ("base", PADDED): 2.5, 
 # How many times as fast as the step consumes the loader of ours should be.
 LOADER_TARGET = 5.0
 
-# What a step takes on a CPU (that of the demo's recipe; for base what two cores do in five seconds) and on a GPU.
-CPU_PLACES = {"demo": 2_048, "small": 2_048, "base": 1_024, "tiny": 64}
-GPU_PLACES = 32_768
+# Places of a step. 2,048 are 16 rows of 128, as in the demo's recipe, and hold some 30 padded sentences.
+PLACES = {"cpu": 2_048, "cuda": 32_768}
+# No further round of a cell is begun after this time: where base is measured, so that it has some ten rounds of 25 s on
+# two cores.
+CELL_SECONDS = {"base": 270.0}
+_OTHER_CELL_SECONDS = 90.0
 # A round is many steps where they are short, so that neither the clock nor what a worker has made ahead matters.
 ROUND_SECONDS = 2.0
 LOADER_SECONDS = 0.25
@@ -221,25 +224,25 @@ class Contender:
 def measure(cell: Cell, text: PreparedText, args: argparse.Namespace) -> None:
     """The rounds of one cell: all variants take turns, in another order each round; complete rounds are recorded."""
     started = time.perf_counter()
+    limit = args.cell_seconds or CELL_SECONDS.get(cell.size, _OTHER_CELL_SECONDS)
     contenders = {
         name: Contender(variant, cell, text, torch.device(args.device), args.workers)
         for name, variant in VARIANTS.items()
     }
-    cell.steps_per_round = steps_in(
-        args.round_seconds, max(_seconds_of_a_step(contender) for contender in contenders.values())
-    )
+    slowest = max(warm_up(contender, args.round_seconds) for contender in contenders.values())
+    cell.steps_per_round = steps_in(args.round_seconds, slowest)
     for number in range(args.rounds):
-        if number > 0 and time.perf_counter() - started > args.cell_seconds:
+        if number > 0 and time.perf_counter() - started > limit:
             break
         done = {name: contenders[name].round(cell.steps_per_round) for name in turns(list(contenders), number)}
         for name, one in done.items():
             cell.rounds[name].append(one)
 
 
-def _seconds_of_a_step(contender: Contender) -> float:
-    """Warms up (the first step makes the optimizer's state) and times a step."""
-    contender.train(1)
-    return contender.train(1)[0]
+def warm_up(contender: Contender, long: float) -> float:
+    """Makes the first step, which is slower, and says how many seconds a step takes: one that is ``long`` is enough."""
+    first, *_ = contender.train(1)
+    return first if first > 2 * long else contender.train(1)[0]
 
 
 def steps_in(seconds: float, seconds_of_a_step: float) -> int:
@@ -310,10 +313,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--sizes", nargs="+", choices=SIZES, help="default: CPU demo and base, GPU base")
     add("--lengths", type=int, nargs="+", default=[128, 512], help="tokens a row; sizes that end before pass over it")
     add("--dtypes", nargs="+", choices=DTYPES, help="default: CPU float32, GPU bfloat16")
-    add("--places", type=int, help="rows x length of a step (CPU: demo 2,048, base 1,024; GPU 32,768)")
+    add("--places", type=int, help="rows x length of a step (CPU 2,048, GPU 32,768)")
     add("--rounds", type=int, default=100, help="most rounds of a cell")
     add("--round_seconds", type=float, default=ROUND_SECONDS, help="a round has at least one step, and at least this")
-    add("--cell_seconds", type=float, default=200, help="begin no further round of a cell after this time")
+    add("--cell_seconds", type=float, help="begin no further round of a cell after this time (base 270, others 90)")
     add("--workers", type=int, help="loader processes of every variant (CPU 1, GPU 8)")
     add("--input", nargs="+", default=[str(SAMPLE)], help="text (default: the bundled sample)")
     add("--characters", type=int, default=2_000_000, help="how much of the text to use")
@@ -333,6 +336,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.sizes = args.sizes or (["base"] if on_gpu else ["demo", "base"])
     args.dtypes = args.dtypes or (["bfloat16"] if on_gpu else ["float32"])
     args.workers = (8 if on_gpu else 1) if args.workers is None else args.workers
+    args.places = args.places or PLACES[args.device]
     if args.rounds < 1 or args.workers < 0 or not make_cells(args):
         parser.error("--rounds must be at least 1, --workers at least 0, and a length from 8 to the model's positions")
     return args
@@ -341,7 +345,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def make_cells(args: argparse.Namespace) -> list[Cell]:
     """What is to be measured: every size at every length that it has positions for, in every type."""
     return [
-        Cell(size, length, dtype, args.places or (GPU_PLACES if args.device == "cuda" else CPU_PLACES[size]))
+        Cell(size, length, dtype, args.places)
         for size, dtype, length in itertools.product(args.sizes, args.dtypes, args.lengths)
         if 8 <= length <= make_config(size).max_position_embeddings
     ]
