@@ -23,9 +23,8 @@ from transformers import BertTokenizer, DataCollatorForLanguageModeling
 
 from benchmarks.data_prep import batches as groups_of
 from chinesebert.corpus.annotate import Annotator
-from chinesebert.corpus.dataset import MaskedRows, collate_for_training
+from chinesebert.corpus.dataset import MaskedRows, collate, model_inputs
 from chinesebert.corpus.format import unpack_sentence_starts
-from chinesebert.corpus.order import RankBatches
 from chinesebert.corpus.packing import SPECIAL_TOKENS_PER_SEGMENT, RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.corpus.writer import write_corpus
@@ -176,8 +175,12 @@ def our_feed(text: PreparedText, settings: FeedSettings) -> Feed:
     dresser = RowDresser(length, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
     masking = Masking(SPECIAL_TOKEN_IDS[MASK], tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids())
     rows = MaskedRows(RowPlan([text.corpus], length), dresser, masking, seed=_SEED)
-    numbers = iter(RankBatches(0, 1, settings.rows, settings.rows))
-    return _feed(rows, numbers, collate_for_training, settings)
+    numbers = (list(range(first, first + settings.rows)) for first in itertools.count(0, settings.rows))
+    return _feed(rows, numbers, _collate_ours, settings)
+
+
+def _collate_ours(batch: Any) -> dict[str, Any]:
+    return model_inputs(collate(batch))
 
 
 def _feed(rows: Any, numbers: Iterator[list[int]], collate: Callable[..., Any], settings: FeedSettings) -> Feed:

@@ -183,6 +183,14 @@ class Cell:
 # ----------------------------------------------------------------------------------------------------------- measuring
 
 
+def _moved(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """A batch on the device; it may hold plain numbers too."""
+    return {
+        name: part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part
+        for name, part in batch.items()
+    }
+
+
 class Contender:
     """One variant with its model and its running feed."""
 
@@ -202,7 +210,7 @@ class Contender:
             asked = time.perf_counter()
             batches.append(next(self._feed))
             waited += time.perf_counter() - asked
-            self._step({name: tensor.to(self._device, non_blocking=True) for name, tensor in batches[-1].items()})
+            self._step(_moved(batches[-1], self._device))
         synchronize(self._device)
         return time.perf_counter() - started, waited, sum(map(count_places, batches), Places())
 

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokeni
 
 from chinesebert import embeddings_chinesebert
 from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.corpus.dataset import MaskedRows, collate_for_training
+from chinesebert.corpus.dataset import MaskedRows, collate, model_inputs
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.glyph import Glyphs
@@ -480,7 +480,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(
         RowDresser(POSITIONS, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
         Masking(tokenizer.mask_token_id, tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids()),
     )
-    batch = collate_for_training(rows.__getitems__(range(8)))
+    batch = model_inputs(collate(rows.__getitems__(range(8))))
     torch.manual_seed(0)
     model = ChineseBertForMaskedLM(ChineseBertConfig(**full_model.config.to_dict() | {"initializer_range": 0.1}))
     model.set_character_tables(tokenizer, make_glyphs(model.config.vocab_size))

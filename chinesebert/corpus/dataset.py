@@ -29,6 +29,7 @@ Batch = dict[str, Any]
 """What ``__getitems__`` returns. Arrays of int64 ``[B, L]``:
 
 - ``input_ids``, ``pinyin_ids``, ``attention_mask``, ``position_ids``, ``segment_ids`` and ``labels``, for the model;
+- ``pinyin_labels``: the syllables before masking, for a model that predicts those too;
 - ``word_numbers``: equal for the tokens of one word, different for those of different words of the batch; ``NO_WORD``
   in rows whose words were not masked whole;
 
@@ -111,7 +112,7 @@ class MaskedRows(Dataset[Batch]):
     def __getitem__(self, sample: int) -> Batch:
         """Sample number ``sample`` alone: as ``__getitems__``, its arrays of shape ``[L]`` and ``[N]``."""
         batch = self.__getitems__([sample])
-        return batch | {name: batch[name][0] for name in (*MODEL_INPUTS, "word_numbers")}
+        return batch | {name: batch[name][0] for name in (*MODEL_INPUTS, "pinyin_labels", "word_numbers")}
 
     def __getitems__(self, samples: Sequence[int]) -> Batch:
         """The samples with these numbers in the run, from 0 without end, see ``Batch``."""
@@ -144,6 +145,7 @@ class MaskedRows(Dataset[Batch]):
             "attention_mask": attention_mask.astype(np.int64),
             "position_ids": rows.position_ids,
             "segment_ids": rows.segment_ids,
+            "pinyin_labels": rows.pinyin_ids,
             "word_numbers": words,
             "padding": attention_mask.size - int(np.count_nonzero(attention_mask)),
         }
@@ -243,11 +245,7 @@ def collate(batch: Batch) -> Batch:
     return {name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part for name, part in batch.items()}
 
 
-def collate_for_training(batch: Batch) -> dict[str, torch.Tensor]:
-    """The model's inputs alone, as tensors."""
-    return {name: torch.from_numpy(batch[name]) for name in MODEL_INPUTS}
-
-
-def collate_for_evaluation(batch: Batch) -> dict[str, torch.Tensor]:
-    """The model's inputs and ``word_numbers``, as tensors."""
-    return {name: torch.from_numpy(batch[name]) for name in (*MODEL_INPUTS, "word_numbers")}
+def model_inputs(batch: Batch) -> dict[str, Any]:
+    """What ``ChineseBertForMaskedLM`` takes of a collated batch, except ``pinyin_labels``, which few models want."""
+    layout = {"masked_positions": batch["masked_places"], "masked_per_row": batch["most_masked"]}
+    return {name: batch[name] for name in MODEL_INPUTS} | layout

@@ -23,7 +23,7 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import Subject, card_facts, describe, describe_end, plan_of, start_facts
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout
+from chinesebert.training.batches import RankBatches, build_loader, collate_for
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
@@ -254,7 +254,7 @@ def _training_loader(
     return build_loader(
         rows,
         RankBatches(args.timeline, args.process_index, args.world_size, step),
-        functools.partial(collate_with_layout, segments=_flash(model)),
+        collate_for(model),
         args.dataloader_num_workers,
         _prefetch(args),
         args.dataloader_pin_memory and args.device.type == "cuda",
@@ -272,7 +272,7 @@ def _evaluation(
         name: build_loader(
             rows,
             rows.batches(args.process_index, args.world_size, args.per_device_eval_batch_size, args.eval_max_rows),
-            functools.partial(collate_with_layout, segments=_flash(model)),
+            collate_for(model),
             workers=0,
             prefetch=None,
             pin_memory=False,
@@ -280,11 +280,6 @@ def _evaluation(
         for name, rows in build_held_out_rows(args, held_out, tokenizer).items()
     }
     return functools.partial(evaluate, engine, loaders, args.device, _add_up)
-
-
-def _flash(model: ChineseBertForMaskedLM) -> bool:
-    """Whether attention takes the bounds of segments in place of a mask."""
-    return "flash" in str(model.config._attn_implementation)
 
 
 def _add_up(numbers: torch.Tensor) -> torch.Tensor:
