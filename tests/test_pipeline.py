@@ -745,6 +745,30 @@ def test_user_words_are_words_of_the_corpus(domain: list[Path], tmp_path: Path) 
     assert Manifest.load(tmp_path / "out").segmenter.endswith(" with 1 user word")
 
 
+USELESS_WORDS = "蓝莓布丁配方\nEdu Trust认证 2000\n卡尔·马克思\n蓝莓 0\n"
+
+
+def test_user_words_that_jieba_cannot_find_are_skipped_counted_and_named(
+    domain: list[Path], tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "words"
+    path.write_text(USELESS_WORDS, encoding="utf-8")
+    assert prepare(domain, tmp_path / "out", "--words", str(path)) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(str(path))]
+    assert [line.removeprefix(str(path))[:3] for line in lines] == [":2:", ":3:", ":4:", ": 3"]
+    assert lines[-1].endswith(": 3 lines were skipped (the first are named above)")
+    assert Manifest.load(tmp_path / "out").segmenter.endswith(" with 1 user word")
+
+
+def test_a_user_word_that_jieba_cannot_find_is_refused_under_strict(
+    domain: list[Path], tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "words"
+    path.write_text(USELESS_WORDS, encoding="utf-8")
+    error = refused(capsys, prepare(domain, tmp_path / "out", "--words", str(path), "--strict"))
+    assert error.startswith(f"error: {path}:2: jieba cuts at ' '")
+
+
 def test_user_words_reach_the_workers(domain: list[Path], tmp_path: Path) -> None:
     (tmp_path / "words").write_text("蓝莓布丁配方\n", encoding="utf-8")
     for workers in ("1", "2"):
@@ -765,7 +789,7 @@ def test_overridden_readings_are_those_of_the_corpus_and_of_its_tokenizer(domain
 @pytest.mark.parametrize(
     ("flag", "content", "message"),
     [
-        ("--words", "蓝莓\n蓝莓，布丁\n", ":2: jieba cuts at '，'"),
+        ("--words", "蓝莓，布丁\n布丁 配方\n", ":1: jieba cuts at '，'"),
         ("--words", "蓝莓 0\n", ":1: the frequency of '蓝莓' is 0; give at least 1"),
         ("--words", "\n \n", ": holds no words; write one a line"),
         ("--words", "蓝莓".encode("gbk"), ": cannot read the words"),

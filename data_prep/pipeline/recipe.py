@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from data_prep.decontamination import DecontaminationSettings, evaluation_finger
 from data_prep.duplicates import DuplicateSettings
 from data_prep.pipeline.settings import package_versions
 from data_prep.readers import Source, find_inputs
+from data_prep.readers.bad_records import EXAMPLES_PER_REASON
 
 _NAMED_SOURCES = 1000
 
@@ -104,7 +106,7 @@ def load_recipe(args: argparse.Namespace) -> Recipe:
         sources,
         args.text_field,
         tokenizer,
-        UserWords.load(args.words) if args.words else None,
+        _load_words(args.words, args.strict) if args.words else None,
         cleaning,
         _duplicate_settings(cleaning, args.cleaning, args.remove_duplicates),
         _decontamination_settings(cleaning, args.cleaning) if args.decontaminate else None,
@@ -124,6 +126,21 @@ def load_tokenizer(path: str | None) -> ChineseBertTokenizer:
     if not Path(path).is_dir():
         return ChineseBertTokenizer.from_vocabulary(path)
     return ChineseBertTokenizer.from_directory(path)
+
+
+def _load_words(path: str, strict: bool) -> UserWords:
+    """The user's words; what jieba could never find, of which long dictionaries hold some, is skipped and named."""
+    skipped: list[str] = []
+    words = UserWords.load(path, None if strict else skipped)
+    for problem in skipped[:EXAMPLES_PER_REASON]:
+        print(problem, file=sys.stderr)
+    if skipped:
+        count = len(skipped)
+        print(
+            f"{path}: {count:,} line{'s were' if count > 1 else ' was'} skipped (the first are named above)",
+            file=sys.stderr,
+        )
+    return words
 
 
 def _duplicate_settings(cleaning: Cleaning | None, file: str, asked_for: bool) -> DuplicateSettings | None:
