@@ -2,9 +2,9 @@
 
 The words are those of jieba's accurate mode with its HMM for unknown words, found by its compiled twin rjieba
 (jieba-rs). The two cut Chinese alike wherever one way to cut is likelier than all others. Where several are equally
-likely, as with pieces that stand three times or more in a row (江江江江江, 升痴嘿升痴嘿升痴嘿), rounding decides, and now
-and then differently in each. Latin words and numbers (``key-value``, ``4.6.2``) they cut differently: jieba's own rule
-for these is applied afterwards. Where rjieba is not installed, jieba does it all, at an eighth of the speed.
+likely, as with pieces that stand three times or more in a row (江江江江江), rounding decides, and now and then
+differently in each. Latin words and numbers (``key-value``, ``4.6.2``) they cut differently: jieba's own rule for
+these is applied afterwards. Where rjieba is not installed, jieba does it all, at an eighth of the speed.
 """
 
 import functools

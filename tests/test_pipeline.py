@@ -1,5 +1,6 @@
 """The corpus program as a pipeline: what it writes for any number of workers, what it says, and how it goes on."""
 
+import argparse
 import contextlib
 import dataclasses
 import gzip
@@ -31,6 +32,7 @@ from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from data_prep.__main__ import main
 from data_prep.duplicates import NearMatches
 from data_prep.pipeline import publication, stages, steps
+from data_prep.pipeline.recipe import check_places
 from data_prep.pipeline.settings import changes, load_settings, refuse_changes
 from data_prep.pipeline.stages import chunk_characters, group_sources
 from data_prep.pipeline.workspace import Workspace
@@ -1098,6 +1100,39 @@ def test_an_output_around_its_input_is_refused(tmp_path: Path, capsys: Captured)
     error = refused(capsys, prepare([tmp_path / "text" / "in.txt"], tmp_path / "text", "--overwrite"))
     assert "this input lies in" in error
     assert (tmp_path / "text" / "in.txt").exists()
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "**/*.txt", "*/*.json", "[a-z]*/", "out*/*/*.txt"])
+def test_an_output_that_a_glob_of_the_input_finds_is_refused(tmp_path: Path, capsys: Captured, pattern: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/in.txt").write_text("重庆的银行。", encoding="utf-8")
+    error = refused(capsys, prepare([tmp_path / "data" / pattern], tmp_path / "data/out"))
+    assert f"{tmp_path}/data/out: lies in the input {tmp_path}/data/{pattern}".rstrip("/") in error
+
+
+def test_rejected_documents_that_a_glob_of_the_input_finds_are_refused(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "data").mkdir()
+    flags = ["--rejected", str(tmp_path / "data/rejected"), "--remove_duplicates"]
+    error = refused(capsys, prepare([tmp_path / "data/*/*.gz"], tmp_path / "out", *flags))
+    assert "data/rejected: lies in the input" in error
+
+
+@pytest.mark.parametrize("pattern", ["*.txt", "text/*", "text/**/*.txt", "*/in.*", "**/*.warc.gz"])
+def test_an_output_beside_what_a_glob_finds_is_allowed(pattern: str, tmp_path: Path) -> None:
+    for name in ("data/in.txt", "data/text/in.txt", "data/text/deep/in.warc.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("重庆的银行。", encoding="utf-8")
+    args = argparse.Namespace(input=[tmp_path / "data" / pattern], output=str(tmp_path / "data/out"), rejected=None)
+    check_places(args)  # does not raise
+
+
+def test_an_input_that_a_link_leads_to_in_the_output_is_refused(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/in.txt").write_text("重庆的银行。", encoding="utf-8")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/linked").symlink_to(tmp_path / "out")
+    error = refused(capsys, prepare([tmp_path / "text"], tmp_path / "out", "--overwrite"))
+    assert f"{tmp_path}/text/linked: this input lies in {tmp_path}/out, which is to be written" in error
 
 
 def test_an_output_that_is_a_url_is_refused(tmp_path: Path, capsys: Captured) -> None:

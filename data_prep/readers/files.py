@@ -1,16 +1,18 @@
 """Finds what to read: files, folders and globs, here or wherever fsspec reaches, and Hugging Face data sets."""
 
+import contextlib
 import difflib
 import glob
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
 from data_prep.readers.huggingface import PREFIX, find_dataset, is_saved
-from data_prep.readers.sources import SUPPORTED, Source, is_remote, kind_of
+from data_prep.readers.sources import SUPPORTED, UNKNOWN, Source, is_remote, kind_of
 
 # What file systems call the thing that changes when a file does, most telling first.
 _VERSION_KEYS: tuple[str, ...] = (
@@ -18,6 +20,8 @@ _VERSION_KEYS: tuple[str, ...] = (
     *("Last-Modified", "LastModified", "last_modified", "mtime", "updated", "modified", "created"),
 )
 _MAGIC = "*?["
+# So many files are named of those that are passed over.
+_TOLD = 5
 
 
 def find_inputs(inputs: Iterable[str | Path]) -> list[Source]:
@@ -27,10 +31,37 @@ def find_inputs(inputs: Iterable[str | Path]) -> list[Source]:
     (``data/**/*.txt``), a URL of any of these that fsspec opens (``s3://…``, ``hf://datasets/…``, ``https://…``,
     ``zip://*.json::FILE.zip``), or ``hf-dataset:NAME[:CONFIG]:SPLIT``.
 
+    A file that is named several times, by links too, is a source once, in its first place. What is passed over for
+    that, and files of other kinds in folders, are told on stderr.
+
     Raises:
         InputError: there is no such input, it cannot be looked into, is of another kind, or holds no file to read.
     """
-    return [source for given in inputs for source in _find(str(given))]
+    found: dict[Any, Source] = {}
+    again = []
+    for given in inputs:
+        for source in _find(str(given)):
+            if found.setdefault(_identity(source), source) is not source:
+                again.append(source.url)
+    _tell("named more than once, read once", again)
+    return list(found.values())
+
+
+def _identity(source: Source) -> Any:
+    """The same for all names of a file."""
+    if source.is_local:
+        with contextlib.suppress(OSError):
+            status = os.stat(source.url)
+            return status.st_dev, status.st_ino
+    return source.url
+
+
+def _tell(what: str, names: list[str]) -> None:
+    """Says on stderr how many files that is true of, and which the first ones are."""
+    if names:
+        more = "" if len(names) <= _TOLD else ", …"
+        files = "file" if len(names) == 1 else "files"
+        print(f"{len(names):,} {files} {what}: {', '.join(names[:_TOLD])}{more}", file=sys.stderr)
 
 
 def _find(given: str) -> list[Source]:
@@ -41,10 +72,11 @@ def _find(given: str) -> list[Source]:
     return _find_remote(given) if is_remote(given) else _find_local(given)
 
 
-def _known_kinds(found: list[Source | None], given: str, what: str) -> list[Source]:
-    sources = [source for source in found if source]
+def _known_kinds(found: list[Source], given: str, what: str) -> list[Source]:
+    sources = [source for source in found if source.kind != UNKNOWN]
     if not sources:
         raise InputError(f"{given}: {what}; give {SUPPORTED}")
+    _tell("of another kind passed over", [source.url for source in found if source.kind == UNKNOWN])
     return sources
 
 
@@ -74,11 +106,11 @@ def _find_glob(path: str) -> list[Source]:
     return _known_kinds(found, path, "no file to read matches")
 
 
-def _matched(match: str) -> list[Source | None]:
+def _matched(match: str) -> list[Source]:
     return _in_folder(match) if os.path.isdir(match) else [_local_source(match)]
 
 
-def _in_folder(folder: str) -> list[Source | None]:
+def _in_folder(folder: str) -> list[Source]:
     if is_saved(folder):
         raise InputError(f"{folder}: this was saved by Hugging Face datasets; write {PREFIX}{folder}[:SPLIT]")
     paths = sorted(walk(folder), key=_parts)
@@ -113,10 +145,8 @@ def walk(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterat
             yield entry.path
 
 
-def _local_source(path: str) -> Source | None:
+def _local_source(path: str) -> Source:
     kind = kind_of(path)
-    if kind is None:
-        return None
     try:
         status = os.stat(path)
     except OSError:
@@ -161,7 +191,7 @@ def _find_remote(given: str) -> list[Source]:
     return _known_kinds(found, given, "no files to read there")
 
 
-def _list_remote(file_system: Any, path: str, given: str) -> list[Source | None]:
+def _list_remote(file_system: Any, path: str, given: str) -> list[Source]:
     start = given.partition("::")[0]
     # The name of a file may hold a question mark before parameters of the address.
     magic = _MAGIC.replace("?", "") if start.startswith(("http://", "https://")) else _MAGIC
@@ -184,12 +214,9 @@ def _hidden(name: str, root: str) -> bool:
     return bool(root) and any(part.startswith(".") for part in _parts(name.removeprefix(root)))
 
 
-def _remote_source(file_system: Any, name: str, info: dict[str, Any], given: str) -> Source | None:
+def _remote_source(file_system: Any, name: str, info: dict[str, Any], given: str) -> Source:
     _, separator, container = given.partition("::")  # zip://*.txt::s3://…/text.zip
     url = file_system.unstrip_protocol(name) + separator + container
-    kind = kind_of(url)
-    if kind is None:
-        return None
     size = info.get("size") or 0
     change = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
-    return Source(url, kind, size, f"{size}-{change}" if change else "")
+    return Source(url, kind_of(url), size, f"{size}-{change}" if change else "")
