@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help=f"files, folders, globs, URLs that fsspec opens, or hf-dataset:NAME: {SUPPORTED}",
+        help=f"files, folders, globs, URLs that fsspec opens, or hf-dataset:NAME[[:CONFIG]:SPLIT]: {SUPPORTED}",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="the prepared corpus to write")
     parser.add_argument("--text_field", default="text", help="field of JSON lines, column of Parquet with the text")

@@ -233,6 +233,24 @@ def test_a_saved_data_set_given_as_a_folder_is_answered_with_the_syntax(tmp_path
         find_inputs([folder])
 
 
+def test_a_saved_folder_of_splits_is_answered_with_their_names(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5], splits=("train", "test"))
+    with pytest.raises(InputError, match=rf"write hf-dataset:{folder}:train or hf-dataset:{folder}:test$"):
+        find_inputs([folder])
+
+
+def test_a_split_of_a_data_set_that_was_saved_without_any_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5])
+    with pytest.raises(InputError, match=rf"was saved without splits; write hf-dataset:{folder}$"):
+        find_inputs([f"hf-dataset:{folder}:train"])
+
+
+def test_a_configuration_of_a_saved_data_set_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5], splits=("train",))
+    with pytest.raises(InputError, match=rf"was saved without configuration; write hf-dataset:{folder}:train$"):
+        find_inputs([f"hf-dataset:{folder}:default:train"])
+
+
 def test_a_data_set_of_other_columns_is_skipped_and_says_which_it_has(tmp_path: Path) -> None:
     bad = BadRecords()
     folder = saved(tmp_path / "saved", TEXTS[:5])

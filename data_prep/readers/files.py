@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
-from data_prep.readers.huggingface import PREFIX, find_dataset, is_saved
+from data_prep.readers.huggingface import PREFIX, find_dataset, how_to_name, is_saved
 from data_prep.readers.sources import SUPPORTED, UNKNOWN, Source, is_remote, kind_of
 
 # What file systems call the thing that changes when a file does, most telling first.
@@ -29,7 +29,7 @@ def find_inputs(inputs: Iterable[str | Path]) -> list[Source]:
 
     An input is a file, a folder (searched to the bottom; names that begin with a dot are passed over), a glob
     (``data/**/*.txt``), a URL of any of these that fsspec opens (``s3://…``, ``hf://datasets/…``, ``https://…``,
-    ``zip://*.json::FILE.zip``), or ``hf-dataset:NAME[:CONFIG]:SPLIT``.
+    ``zip://*.json::FILE.zip``), or ``hf-dataset:NAME[[:CONFIG]:SPLIT]``.
 
     A file that is named several times, by links too, is a source once, in its first place. What is passed over for
     that, and files of other kinds in folders, are told on stderr.
@@ -112,7 +112,7 @@ def _matched(match: str) -> list[Source]:
 
 def _in_folder(folder: str) -> list[Source]:
     if is_saved(folder):
-        raise InputError(f"{folder}: this was saved by Hugging Face datasets; write {PREFIX}{folder}[:SPLIT]")
+        raise InputError(f"{folder}: this was saved by Hugging Face datasets; write {how_to_name(folder)}")
     paths = sorted(walk(folder), key=_parts)
     return [_local_source(path) for path in paths]
 
