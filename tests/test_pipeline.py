@@ -539,8 +539,11 @@ def other(tmp_path: Path, small_vocabulary: Path) -> dict[str, Path]:
 
 # What is added to the command (a later flag takes the place of an earlier one) -> what the refusal names.
 OTHER_SETTINGS: dict[str, tuple[Callable[[dict[str, Path]], Sequence[str | Path]], str]] = {
-    "tokenizer": (lambda other: ["--tokenizer", other["vocabulary"]], r'  tokenizer: "[0-9a-f]+", was "[0-9a-f]+"'),
-    "words": (lambda other: ["--words", other["words"]], r'  words: "[0-9a-f]+", was none'),
+    "tokenizer": (
+        lambda other: ["--tokenizer", other["vocabulary"]],
+        "  tokenizer: SHA-256 [0-9a-f]{8}…, was SHA-256 [0-9a-f]{8}…",
+    ),
+    "words": (lambda other: ["--words", other["words"]], "  words: SHA-256 [0-9a-f]{8}…, was none"),
     "readings": (lambda other: ["--readings", other["readings"]], r"  readings: .*1 overrides.*, was .pypinyin"),
     "threshold": (lambda other: ["--cleaning", other["longer"]], r"  cleaning\[2\]\.min_han: 11, was 10"),
     "step": (lambda other: ["--cleaning", other["fewer"]], "  cleaning: 3 entries, was 4 entries"),
@@ -570,7 +573,7 @@ def test_a_complete_corpus_with_another_setting_is_refused_and_kept(
 ) -> None:
     added, message = OTHER_SETTINGS[name]
     error = refused(capsys, prepare(run.text.inputs, complete, *run.flags(), *map(str, added(other))))
-    assert re.search(rf"^error: {complete}: was (begun|made) with other settings:(\n.*)*\n{message}", error)
+    assert re.search(rf"^error: {complete}: was made with other settings:(\n.*)*\n{message}", error)
     assert "--output" in error and "--overwrite" in error
     assert digests(complete) == digests(run.corpus)
 
@@ -585,7 +588,8 @@ def test_an_input_that_changed_is_named(
         error = refused(
             capsys, prepare(run.text.inputs, output, *run.text.flags(), "--rejected", str(output.parent / "r"))
         )
-    assert re.search(rf'\n  inputs.*{run.text.inputs[1]}.*: "\d+ bytes, .*", was "\d+ bytes, .*"', error)
+    file = r"[\d,]+ bytes of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+    assert re.search(rf"\n  input {run.text.inputs[1]}: has changed: {file}, was {file}\n", error)
 
 
 @pytest.mark.parametrize("name", ["unfinished", "complete"])
@@ -595,7 +599,18 @@ def test_an_input_that_was_added_is_named(
     output = request.getfixturevalue(name)
     flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
     error = refused(capsys, prepare([*run.text.inputs, other["more.txt"]], output, *flags))
-    assert str(other["more.txt"]) in error
+    assert f"\n  input {other['more.txt']}: was not there before\n" in error
+
+
+@pytest.mark.parametrize("name", ["unfinished", "complete"])
+def test_an_input_that_is_missing_is_named_and_nothing_else(
+    run: Run, name: str, capsys: Captured, request: pytest.FixtureRequest
+) -> None:
+    output = request.getfixturevalue(name)
+    flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
+    error = refused(capsys, prepare(run.text.inputs[:1], output, *flags))
+    assert error.count("\n  ") == 1
+    assert f"\n  input {run.text.inputs[1]}: is not given, or not there, any more\n" in error
 
 
 @pytest.mark.parametrize("name", ["unfinished", "complete"])
@@ -606,7 +621,7 @@ def test_inputs_in_another_order_are_refused(
     output = request.getfixturevalue(name)
     flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
     error = refused(capsys, prepare(run.text.inputs[::-1], output, *flags))
-    assert "inputs" in error
+    assert "\n  the inputs are given in another order\n" in error
 
 
 def test_inputs_in_another_order_do_not_lose_documents_of_a_run_interrupted_while_reading(

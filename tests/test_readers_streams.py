@@ -5,6 +5,7 @@ import http.server
 import io
 import lzma
 import os
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -287,3 +288,21 @@ def test_a_file_missing_from_the_web_is_named(web_folder: tuple[Path, str]) -> N
     _, address = web_folder
     with pytest.raises(InputError, match=f"{address}/none.txt: no such file"):
         find_inputs([f"{address}/none.txt"])
+
+
+def test_a_server_that_is_down_is_told_from_a_missing_file() -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as port:  # bound but not listening: connections are refused
+        port.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{port.getsockname()[1]}/a.txt"
+        with pytest.raises(InputError, match=f"{address}: cannot be reached .*[Cc]onnect"):
+            find_inputs([address])
+
+
+def test_a_server_that_went_down_before_a_file_is_read_does_not_lose_the_file() -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        source = Source(f"http://127.0.0.1:{port.getsockname()[1]}/a.txt", "text")
+        with pytest.raises(InputError, match=r"reading it was interrupted .*run the same command again"):
+            read(source, BadRecords())

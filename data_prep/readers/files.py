@@ -13,6 +13,7 @@ from typing import Any
 from chinesebert.errors import InputError
 from data_prep.readers.huggingface import PREFIX, find_dataset, how_to_name, is_saved
 from data_prep.readers.sources import SUPPORTED, UNKNOWN, Source, is_remote, kind_of
+from data_prep.readers.streams import why_unreachable
 
 # What file systems call the thing that changes when a file does, most telling first.
 _VERSION_KEYS: tuple[str, ...] = (
@@ -180,6 +181,8 @@ def _find_remote(given: str) -> list[Source]:
         file_system, path = fsspec.url_to_fs(given)
         found = _list_remote(file_system, path, given)
     except FileNotFoundError as error:
+        if reason := why_unreachable(given, error):
+            raise InputError(f"{given}: cannot be reached ({reason}); see that the server is up") from error
         raise InputError(f"{given}: no such file or folder") from error
     except ImportError as error:  # it says which package to install
         raise InputError(f"{given}: {error}") from error

@@ -2,7 +2,8 @@
 
 ``NAME`` is a name on the Hub (``wikimedia/wikipedia``), a folder of data files, or one that ``save_to_disk`` wrote. A
 data set of one split needs no ``SPLIT``, one that was saved without splits has none. A data set is read in as many
-parts as it has files, each a source of its own (``…#3/8`` is the fourth of eight), so that several workers can share it.
+parts as it has files, each a source of its own (``…#3/8`` is the fourth of eight), so that several workers can share
+it.
 """
 
 import hashlib
