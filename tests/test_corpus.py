@@ -348,8 +348,15 @@ def test_raw_text_in_place_of_a_corpus_is_refused_with_the_command_to_prepare_it
 
 
 def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{tmp_path / 'none'}: no such prepared corpus"):
+    with pytest.raises(InputError, match=f"{tmp_path / 'none'}: no such prepared corpus; see that the path"):
         PreparedCorpus(tmp_path / "none")
+
+
+def test_a_corpus_that_has_lost_its_manifest_is_not_taken_for_raw_text(copy: Path) -> None:
+    (copy / "manifest.json").unlink()
+    with pytest.raises(InputError, match=rf"{copy}: has shards but no manifest\.json; copy the whole folder") as error:
+        PreparedCorpus(copy)
+    assert "--input" not in str(error.value)
 
 
 def test_a_missing_shard_is_named(copy: Path) -> None:
@@ -434,5 +441,8 @@ def test_corpora_of_different_vocabularies_are_refused_by_name(prepared: Path, t
 
 def test_corpora_of_different_readings_are_refused_as_such(prepared: Path, copy: Path) -> None:
     change_manifest(copy, tokenizer_fingerprint="another", readings="pypinyin 0.1")
-    with pytest.raises(InputError, match=f"{copy}: was prepared with another readings.*pypinyin 0.1"):
+    with pytest.raises(InputError, match=f"{copy}: was prepared with other readings than .*pypinyin 0.1.* --readings"):
+        open_corpora([prepared, copy])
+    change_manifest(copy, readings=Manifest.load(prepared).readings)  # of other overrides, as many
+    with pytest.raises(InputError, match=r"with other readings or normalisation than .* --tokenizer and --readings"):
         open_corpora([prepared, copy])
