@@ -35,6 +35,7 @@ from data_prep.pipeline.stages import Plan, stages
 from data_prep.pipeline.steps import load_annotator
 from data_prep.pipeline.workspace import Workspace
 from data_prep.readers import SUPPORTED
+from data_prep.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -227,7 +228,7 @@ def _report(output: Path, outcome: Outcome, seconds: float) -> None:
     if outcome.steps:
         print("\n".join(outcome.table()))
     print(
-        f"{output}: {manifest.documents:,} documents, {manifest.sentences:,} sentences, {manifest.words:,} words, "
-        f"{manifest.tokens:,} tokens ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
+        f"{output}: {counted(manifest.documents, 'document')}, {counted(manifest.sentences, 'sentence')}, "
+        f"{counted(manifest.words, 'word')}, {counted(manifest.tokens, 'token')} ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
         f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats"
     )

@@ -57,6 +57,7 @@ from data_prep.ngrams import (
     prefix_sums,
     span_hashes,
 )
+from data_prep.wording import counted
 
 # Long enough arrays for numpy, short enough for the second-level cache.
 _BATCH_CHARACTERS = 1 << 16
@@ -148,7 +149,8 @@ class IndexReport:
 
     def lines(self) -> list[str]:
         """For the user to read."""
-        read = f"evaluation sets: {self.files:,} files, {self.texts:,} texts, {self.n_grams:,} different n-grams"
+        counts = [(self.files, "file"), (self.texts, "text"), (self.n_grams, "different n-gram")]
+        read = f"evaluation sets: {', '.join(counted(*count) for count in counts)}"
         return [read, *(f"  passed over {name}" for name in self.skipped)]
 
 

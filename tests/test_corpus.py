@@ -443,6 +443,23 @@ def test_corpora_of_different_readings_are_refused_as_such(prepared: Path, copy:
     change_manifest(copy, tokenizer_fingerprint="another", readings="pypinyin 0.1")
     with pytest.raises(InputError, match=f"{copy}: was prepared with other readings than .*pypinyin 0.1.* --readings"):
         open_corpora([prepared, copy])
-    change_manifest(copy, readings=Manifest.load(prepared).readings)  # of other overrides, as many
+    change_manifest(copy, readings=Manifest.load(prepared).readings)
     with pytest.raises(InputError, match=r"with other readings or normalisation than .* --tokenizer and --readings"):
         open_corpora([prepared, copy])
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, small_vocabulary: Path, capsys: Captured) -> None:
+    (tmp_path / "in.txt").write_text("好\n", encoding="utf-8")
+    assert prepare(tmp_path / "in.txt", tmp_path / "out", small_vocabulary) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert f"{tmp_path / 'out'}: 1 document, 1 sentence, 1 word, 1 token (" in told
+    assert "; 1 shard, 1 document, 1 token in " in told
+
+
+def test_the_help_of_the_program_is_for_its_users(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert "From text and fonts to what pretraining reads" in told
+    assert "add_arguments" not in told

@@ -544,7 +544,7 @@ OTHER_SETTINGS: dict[str, tuple[Callable[[dict[str, Path]], Sequence[str | Path]
         "  tokenizer: SHA-256 [0-9a-f]{8}…, was SHA-256 [0-9a-f]{8}…",
     ),
     "words": (lambda other: ["--words", other["words"]], "  words: SHA-256 [0-9a-f]{8}…, was none"),
-    "readings": (lambda other: ["--readings", other["readings"]], r"  readings: .*1 overrides.*, was .pypinyin"),
+    "readings": (lambda other: ["--readings", other["readings"]], r"  readings: .*1 override.*, was .pypinyin"),
     "threshold": (lambda other: ["--cleaning", other["longer"]], r"  cleaning\[2\]\.min_han: 11, was 10"),
     "step": (lambda other: ["--cleaning", other["fewer"]], "  cleaning: 3 entries, was 4 entries"),
     "duplicates": (lambda other: ["--cleaning", other["similar"]], r"  duplicates\.similarity: 0\.8, was 0\.7"),
@@ -772,8 +772,8 @@ def test_user_words_that_jieba_cannot_find_are_skipped_counted_and_named(
     path.write_text(USELESS_WORDS, encoding="utf-8")
     assert prepare(domain, tmp_path / "out", "--words", str(path)) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(str(path))]
-    assert [line.removeprefix(str(path))[:3] for line in lines] == [":2:", ":3:", ":4:", ": 3"]
-    assert lines[-1].endswith(": 3 lines were skipped (the first are named above)")
+    assert [line.removeprefix(str(path))[:3] for line in lines] == [":2:", ":3:", ":4:", ": s"]
+    assert lines[-1].endswith(": skipped 3 lines (the first are named above)")
     assert Manifest.load(tmp_path / "out").segmenter.endswith(" with 1 user word")
 
 
@@ -800,7 +800,7 @@ def test_overridden_readings_are_those_of_the_corpus_and_of_its_tokenizer(domain
     tokenizer = PreparedCorpus(tmp_path / "out").load_tokenizer()
     pinyin = tokenizer("重庆", add_special_tokens=False)["pinyin_ids"]
     assert tokenizer.convert_pinyin_ids_to_syllables(pinyin) == ["zhong4", "qing1"]
-    assert " with 1 overrides" in Manifest.load(tmp_path / "out").readings
+    assert " with 1 override" in Manifest.load(tmp_path / "out").readings
 
 
 @pytest.mark.parametrize(
@@ -810,7 +810,11 @@ def test_overridden_readings_are_those_of_the_corpus_and_of_its_tokenizer(domain
         ("--words", "蓝莓 0\n", ":1: the frequency of '蓝莓' is 0; give at least 1"),
         ("--words", "\n \n", ": holds no words; write one a line"),
         ("--words", "蓝莓".encode("gbk"), ": cannot read the words"),
-        ("--readings", "重庆 chong2 qing4\n重庆 chong2\n", ":2: '重庆' has 2 characters but 1 syllables"),
+        (
+            "--readings",
+            "重庆 chong2 qing4\n重庆 chong2\n",
+            r":2: '重庆' differs in its numbers of characters \(2\) and of syllables \(1\)",
+        ),
         ("--readings", "重庆 chong2 qinq4\n", ":1: 'qinq4' is no syllable .* did you mean .*qing4"),
         ("--readings", "A股 a gu3\n", ":1: 'A' is not a Han character"),
         ("--readings", "# nothing\n", ": holds no readings; write lines such as"),

@@ -22,6 +22,7 @@ from data_prep.pipeline.settings import package_versions
 from data_prep.pipeline.workspace import Workspace
 from data_prep.readers import Source, find_inputs
 from data_prep.readers.bad_records import EXAMPLES_PER_REASON
+from data_prep.wording import counted
 
 _NAMED_SOURCES = 1000
 # A file of every kind that a run writes and that would be taken for input.
@@ -142,9 +143,8 @@ def _load_words(path: str, strict: bool) -> UserWords:
     for problem in skipped[:EXAMPLES_PER_REASON]:
         print(problem, file=sys.stderr)
     if skipped:
-        count = len(skipped)
         print(
-            f"{path}: {count:,} line{'s were' if count > 1 else ' was'} skipped (the first are named above)",
+            f"{path}: skipped {counted(len(skipped), 'line')} (the first are named above)",
             file=sys.stderr,
         )
     return words

@@ -14,6 +14,7 @@ from chinesebert.errors import InputError
 from data_prep.readers.huggingface import PREFIX, find_dataset, how_to_name, is_saved
 from data_prep.readers.sources import SUPPORTED, UNKNOWN, Source, is_remote, kind_of
 from data_prep.readers.streams import why_unreachable
+from data_prep.wording import counted
 
 # What file systems call the thing that changes when a file does, most telling first.
 _VERSION_KEYS: tuple[str, ...] = (
@@ -61,8 +62,7 @@ def _tell(what: str, names: list[str]) -> None:
     """Says on stderr how many files that is true of, and which the first ones are."""
     if names:
         more = "" if len(names) <= _TOLD else ", …"
-        files = "file" if len(names) == 1 else "files"
-        print(f"{len(names):,} {files} {what}: {', '.join(names[:_TOLD])}{more}", file=sys.stderr)
+        print(f"{counted(len(names), 'file')} {what}: {', '.join(names[:_TOLD])}{more}", file=sys.stderr)
 
 
 def _find(given: str) -> list[Source]:
