@@ -227,8 +227,9 @@ def _report(output: Path, outcome: Outcome, seconds: float) -> None:
     outcome.bad.report()
     if outcome.steps:
         print("\n".join(outcome.table()))
+    counts = [(manifest.documents, "document"), (manifest.sentences, "sentence"), (manifest.words, "word")]
     print(
-        f"{output}: {counted(manifest.documents, 'document')}, {counted(manifest.sentences, 'sentence')}, "
-        f"{counted(manifest.words, 'word')}, {counted(manifest.tokens, 'token')} ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
+        f"{output}: {', '.join(counted(*count) for count in counts)}, {counted(manifest.tokens, 'token')} "
+        f"({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
         f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats"
     )

@@ -880,7 +880,10 @@ def bad_input(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
 def test_bad_input_is_named_counted_and_skipped(bad_input: list[Path], tmp_path: Path, capsys: Captured) -> None:
     _, place, reason = BAD_INPUTS[bad_input[1].name]
     assert prepare(bad_input, tmp_path / "out") == 0
-    assert f"  {bad_input[1]}{place}: {reason}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"  {bad_input[1]}{place}: {reason}" in told
+    remedy = {"encoding.txt": "iconv -f GB18030 -t UTF-8 FILE > NEW.txt", "columns.parquet": "with --text_field"}
+    assert remedy.get(bad_input[1].name, "") in told
     (skipped,) = Manifest.load(tmp_path / "out").skipped.items()
     assert skipped[0].startswith(reason) and skipped[1] == 1
     assert Manifest.load(tmp_path / "out").documents >= 40
