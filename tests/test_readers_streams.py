@@ -174,7 +174,8 @@ def test_a_file_that_is_gone_is_named_and_skipped(tmp_path: Path, name: str) -> 
     source = source_of(path)
     path.unlink()
     assert read(source, bad) == []
-    assert bad.examples == {"cannot be opened": [f"{path}: cannot be opened (No such file or directory)"]}
+    told = f"{path}: cannot be opened (No such file or directory); see that it can be read"
+    assert bad.examples == {"cannot be opened": [told]}
     with pytest.raises(InputError, match=f"{path}: cannot be opened .*--strict"):
         read(source, BadRecords(strict=True))
 
@@ -210,7 +211,8 @@ def test_a_file_without_permission_is_named_and_skipped(tmp_path: Path) -> None:
         assert read(source, bad) == []
     finally:
         os.seteuid(user)
-    assert bad.examples == {"cannot be opened": [f"{path}: cannot be opened (Permission denied)"]}
+    told = f"{path}: cannot be opened (Permission denied); see that it can be read"
+    assert bad.examples == {"cannot be opened": [told]}
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl", "a.parquet"])

@@ -94,7 +94,8 @@ def test_a_file_of_other_columns_is_skipped_and_says_which_it_has(tmp_path: Path
     bad = BadRecords()
     path = write_parquet(tmp_path / "a.parquet", TEXTS, column="content")
     assert documents(path, bad) == []
-    assert bad.examples == {"no column 'text'": [f"{path}: no column 'text' (it has 'id', 'content')"]}
+    remedy = "name another with --text_field"
+    assert bad.examples == {"no column 'text'": [f"{path}: no column 'text' (it has 'id', 'content'); {remedy}"]}
     assert documents(path, text_field="content") == PARAGRAPHS
     with pytest.raises(InputError, match=f"{path}: no column 'text'.*--text_field"):
         documents(path)
@@ -111,7 +112,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     column = pa.array(TEXTS[:2])
     pq.write_table(pa.Table.from_arrays([column, column], ["text", "text"]), path)
     assert documents(path, bad) == []
-    assert bad.examples == {"several columns 'text'": [f"{path}: several columns 'text' (it has 2)"]}
+    assert bad.examples["several columns 'text'"][0].startswith(f"{path}: several columns 'text' (it has 2); write ")
 
 
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
