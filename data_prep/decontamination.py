@@ -415,10 +415,16 @@ class Decontaminate(CleaningStep):
     def _why(self, texts: list[str]) -> list[Dropped | None]:
         normalised = NormalisedTexts(texts, han_table())
         found: list[Dropped | None] = [None] * len(texts)
+        with_common = set()
         for text, entry, start, end in zip(*self._index.find(normalised), strict=True):
-            if found[text] is None and entry not in self._common:
+            if entry in self._common:
+                with_common.add(text)
+            elif found[text] is None:
                 name = self._index.files[self._index.file_numbers[entry]]
                 found[text] = Dropped("contains evaluation text", f"{name}: {normalised.original(start, end)}")
+        for text in with_common:
+            if found[text] is None:
+                self.tally.add_kept("only phrases of many documents")
         return found
 
     @cached_property

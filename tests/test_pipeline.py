@@ -234,6 +234,22 @@ def test_the_table_shows_what_a_step_changed(run: Run) -> None:
     assert any(re.match(r"  personal_data +1 changed ", line) for line in run.printed)
 
 
+def test_the_table_counts_documents_that_are_kept_as_their_evaluation_text_is_common(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    formula = "本法自公布之日起施行，由国务院负责解释并且制定实施细则和有关的办法。"
+    leaked = "南方的春天来得早，山上的花开了一片又一片，孩子们每天放学以后都去看。"
+    documents = [f"第{number}部法律说了许多不同的事。\n{formula}" for number in "一二三四五六七八九十百千"]
+    (tmp_path / "in.txt").write_text("\n\n".join([*documents, leaked, f"{leaked}\n{formula}"]), encoding="utf-8")
+    (tmp_path / "dev.txt").write_text(f"{formula}\n{leaked}\n", encoding="utf-8")
+    assert prepare([tmp_path / "in.txt"], tmp_path / "out", "--decontaminate", str(tmp_path / "dev.txt")) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"\n  decontamination: only phrases of many documents +12 kept\n", table)
+    assert re.search(r"\n  decontamination: contains evaluation text +-2 ", table)
+    (step,) = json.loads((tmp_path / "out/preparation.json").read_text(encoding="utf-8"))["outcome"]["steps"]
+    assert step["kept"] == {"only phrases of many documents": 12}
+
+
 def test_no_table_is_printed_where_nothing_may_be_dropped(tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "in.txt").write_text("重庆的银行。", encoding="utf-8")
     assert prepare([tmp_path / "in.txt"], tmp_path / "out") == 0

@@ -519,7 +519,7 @@ def test_a_manifest_that_says_what_cannot_be_is_named(corpus: Path, changes: dic
 def test_shards_without_a_manifest_are_a_damaged_corpus(corpus: Path, capsys: Captured) -> None:
     (corpus / "manifest.json").unlink()
     assert main(["verify", str(corpus)]) == 1
-    assert "manifest.json: has shards but no manifest.json; copy the whole folder again" in capsys.readouterr().out
+    assert "manifest.json: is missing; copy it again, or prepare the text again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["missing", "folder", "file.txt"])
