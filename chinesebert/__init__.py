@@ -1,49 +1,36 @@
 """ChineseBERT: Chinese pretraining with the glyph and the pinyin of every character (Sun et al., ACL 2021).
 
-Importing this package registers its configuration, tokenizer and models with the Auto classes of transformers.
+Importing this package registers its configuration, tokenizer and models with the Auto classes of transformers. That
+loads torch, which takes seconds; programs that only prepare text set ``CHINESEBERT_WITHOUT_MODELS=1`` and go without.
 """
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForMultipleChoice,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-)
-
-from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.modeling_chinesebert import (
-    ChineseBertForMaskedLM,
-    ChineseBertForMultipleChoice,
-    ChineseBertForQuestionAnswering,
-    ChineseBertForSequenceClassification,
-    ChineseBertForTokenClassification,
-    ChineseBertModel,
-    ChineseBertPreTrainedModel,
-)
-from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+import os
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = [
-    "ChineseBertConfig",
-    "ChineseBertForMaskedLM",
-    "ChineseBertForMultipleChoice",
-    "ChineseBertForQuestionAnswering",
-    "ChineseBertForSequenceClassification",
-    "ChineseBertForTokenClassification",
-    "ChineseBertModel",
-    "ChineseBertPreTrainedModel",
-    "ChineseBertTokenizer",
-]
 
-AutoConfig.register("chinesebert", ChineseBertConfig)
-AutoTokenizer.register(ChineseBertConfig, fast_tokenizer_class=ChineseBertTokenizer)
-AutoModel.register(ChineseBertConfig, ChineseBertModel)
-AutoModelForMaskedLM.register(ChineseBertConfig, ChineseBertForMaskedLM)
-AutoModelForMultipleChoice.register(ChineseBertConfig, ChineseBertForMultipleChoice)
-AutoModelForQuestionAnswering.register(ChineseBertConfig, ChineseBertForQuestionAnswering)
-AutoModelForSequenceClassification.register(ChineseBertConfig, ChineseBertForSequenceClassification)
-AutoModelForTokenClassification.register(ChineseBertConfig, ChineseBertForTokenClassification)
+if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
+    import chinesebert.auto_classes  # noqa: F401
+    from chinesebert.configuration_chinesebert import ChineseBertConfig
+    from chinesebert.modeling_chinesebert import (
+        ChineseBertForMaskedLM,
+        ChineseBertForMultipleChoice,
+        ChineseBertForQuestionAnswering,
+        ChineseBertForSequenceClassification,
+        ChineseBertForTokenClassification,
+        ChineseBertModel,
+        ChineseBertPreTrainedModel,
+    )
+    from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+
+    __all__ = [
+        "ChineseBertConfig",
+        "ChineseBertForMaskedLM",
+        "ChineseBertForMultipleChoice",
+        "ChineseBertForQuestionAnswering",
+        "ChineseBertForSequenceClassification",
+        "ChineseBertForTokenClassification",
+        "ChineseBertModel",
+        "ChineseBertPreTrainedModel",
+        "ChineseBertTokenizer",
+    ]

@@ -92,10 +92,15 @@ class ChineseBertTokenizer(BertTokenizer):
             readings = foreign_readings(pretrained_model_name_or_path, kwargs)
             if readings is not None:
                 kwargs["readings"] = readings
-        tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        tokenizer = cls._read(pretrained_model_name_or_path, *args, **kwargs)
         longest = longest_input(pretrained_model_name_or_path, kwargs)
         if longest is not None and tokenizer.model_max_length >= VERY_LARGE_INTEGER:
             tokenizer.model_max_length = longest
+        return tokenizer
+
+    @classmethod
+    def _read(cls, source: str | os.PathLike[str], *args: Any, **kwargs: Any) -> "ChineseBertTokenizer":
+        tokenizer = super().from_pretrained(source, *args, **kwargs)
         for name in _NOT_SAVED:  # how it was made says nothing about what it is
             tokenizer.init_kwargs.pop(name, None)
         return tokenizer
@@ -118,7 +123,7 @@ class ChineseBertTokenizer(BertTokenizer):
             if not (Path(path) / name).is_file():
                 raise InputError(f"{path}: holds no saved tokenizer (no {name}); give another folder, or restore it")
         try:
-            return cls.from_pretrained(path)
+            return cls._read(path)  # without looking for a model beside it, which would load torch
         except InputError:
             raise
         except Exception as error:  # tokenizers raises bare Exception for a file it cannot parse

@@ -5,6 +5,9 @@ import importlib
 import os
 import sys
 
+if __name__ == "__main__":  # not where this module is imported: others may need the models
+    os.environ.setdefault("CHINESEBERT_WITHOUT_MODELS", "1")  # loading torch takes longer than preparing small texts
+
 from chinesebert.errors import InputError
 
 _DESCRIPTION = "From text and fonts to what pretraining reads. Each command has a --help of its own."

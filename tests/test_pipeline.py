@@ -13,6 +13,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import termios
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from data_prep.pipeline.settings import changes, load_settings, refuse_changes
 from data_prep.pipeline.stages import chunk_characters, group_sources
 from data_prep.pipeline.workspace import Workspace
 from data_prep.readers import Source
+from tests.conftest import ROOT
 from tests.corpus_runs import (
     CLEANING,
     WebText,
@@ -45,6 +47,7 @@ from tests.corpus_runs import (
     digests,
     prepare,
     quick_tokenizer,
+    sample_documents,
     start,
     workspace_of,
     write_web_text,
@@ -1177,3 +1180,14 @@ def test_an_output_that_is_a_url_is_refused(tmp_path: Path, capsys: Captured) ->
     (tmp_path / "in.txt").write_text("重庆的银行。", encoding="utf-8")
     assert main(["corpus", "--input", str(tmp_path / "in.txt"), "--output", "s3://bucket/corpus"]) == 2
     assert "not to URLs" in capsys.readouterr().err
+
+
+def test_preparing_text_does_not_wait_for_torch(tmp_path: Path) -> None:
+    # It takes longer to load than a small corpus takes to prepare.
+    path = tmp_path / "text.txt"
+    path.write_text("\n\n".join(sample_documents()[:3]), encoding="utf-8")
+    command = [sys.executable, "-X", "importtime", "-m", "data_prep", "corpus", "--input", str(path), "--output"]
+    done = subprocess.run([*command, str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "chinesebert" in loaded
+    assert "torch" not in loaded
