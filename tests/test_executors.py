@@ -29,6 +29,7 @@ from tests.corpus_runs import (
     prepare,
     processes_of_group,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -431,7 +432,7 @@ def test_ctrl_c_ends_a_run_on_ray(web_text: WebText, tmp_path: Path, ray_cluster
         os.killpg(process.pid, signal.SIGINT)
         printed, _ = process.communicate(timeout=30)
         assert process.returncode == 130, printed
-        assert f"what is done is kept in {workspace_of(tmp_path / 'out')}" in printed
+        assert f"what is done is kept in {unfinished_folder(tmp_path / 'out')}" in printed
     finally:
         if processes_of_group(process.pid):
             os.killpg(process.pid, signal.SIGKILL)

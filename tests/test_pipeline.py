@@ -36,7 +36,7 @@ from data_prep.pipeline import publication, stages, steps
 from data_prep.pipeline.recipe import check_places
 from data_prep.pipeline.settings import changes, load_settings, refuse_changes
 from data_prep.pipeline.stages import chunk_characters, group_sources
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder, Workspace
 from data_prep.readers import Source
 from tests.conftest import ROOT
 from tests.corpus_runs import (
@@ -49,6 +49,7 @@ from tests.corpus_runs import (
     quick_tokenizer,
     sample_documents,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -131,13 +132,13 @@ def half_done(web_text: WebText, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("half")
     with interrupted(steps.Annotate, 5):
         assert prepare(web_text.inputs, folder / "c", *web_text.flags(), "--rejected", str(folder / "r")) == 130
-    return workspace_of(folder / "c")
+    return unfinished_folder(folder / "c")
 
 
 @pytest.fixture
 def unfinished(half_done: Path, tmp_path: Path) -> Path:
     """An output whose workspace is a copy of the interrupted one."""
-    shutil.copytree(half_done, workspace_of(tmp_path / "corpus"))
+    shutil.copytree(half_done, unfinished_folder(tmp_path / "corpus"))
     return tmp_path / "corpus"
 
 
@@ -348,7 +349,7 @@ def test_a_rerun_may_have_another_number_of_workers(run: Run, unfinished: Path) 
 
 
 def test_half_written_files_of_a_killed_task_do_not_reach_the_output(run: Run, unfinished: Path) -> None:
-    workspace = Workspace.beside(unfinished)
+    workspace = Workspace(workspace_of(unfinished))
     leftovers = [
         workspace.directory / "pieces" / "00000005.arrow.elsewhere-1.tmp",
         workspace.directory / "clean" / "00000002.arrow.elsewhere-1.tmp",
@@ -388,9 +389,9 @@ def published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A corpus whose run was killed when it had its name, before the workspace was removed."""
     flags = [*run.text.flags(), "--rejected", str(tmp_path / "r")]
     with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "remove", lambda workspace: None)
+        patch.setattr(UnfinishedFolder, "remove", lambda folder: None)
         assert prepare(run.text.inputs, tmp_path / "corpus", *flags) == 0
-    assert workspace_of(tmp_path / "corpus").exists()
+    assert unfinished_folder(tmp_path / "corpus").exists()
     return tmp_path / "corpus"
 
 
@@ -399,7 +400,7 @@ def test_a_run_that_was_killed_after_its_last_step_is_complete(run: Run, publish
     flags = [*run.text.flags(), "--rejected", str(published.parent / "r")]
     assert prepare(run.text.inputs, published, *flags) == 0
     assert "complete already" in capsys.readouterr().out
-    assert not workspace_of(published).exists()
+    assert not unfinished_folder(published).exists()
 
 
 def test_overwriting_after_a_kill_at_the_end_writes_a_whole_corpus(run: Run, published: Path) -> None:
@@ -416,36 +417,30 @@ def test_overwriting_with_other_settings_after_a_kill_at_the_end_is_not_refused(
 
 @contextlib.contextmanager
 def interrupted_while_deleting(folder: Path, entries: int) -> Iterator[None]:
-    """Ctrl-C comes when so many entries of a folder have been deleted: files first, the logs last.
+    """Ctrl-C comes when so many entries of a workspace have been deleted: the settings first, the logs last.
 
     A folder lists its entries in any order, and this is the worst: what says which tasks are complete goes last.
     """
-    list_folder, delete_folder, delete_file = Path.iterdir, shutil.rmtree, Path.unlink
+    delete_folder, delete_file = shutil.rmtree, Path.unlink
     left = itertools.count(entries, -1)
-
-    def in_order(path: Path) -> list[Path]:
-        return sorted(list_folder(path), key=lambda entry: (entry.is_dir(), entry.name == "logs", entry.name))
 
     def check() -> None:
         if next(left) <= 0:
             raise KeyboardInterrupt
 
     def rmtree(path: Any, *args: Any, **options: Any) -> None:
-        if Path(path).parent == folder:
-            check()
-        elif folder.name in Path(path).name:  # the folder itself, under whatever name
-            for entry in in_order(Path(path)):
+        if Path(path) == folder:
+            for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name == "logs", entry.name)):
                 check()
                 delete_folder(entry) if entry.is_dir() else delete_file(entry)
         delete_folder(path, *args, **options)
 
     def unlink(path: Path, missing_ok: bool = False) -> None:
-        if path.parent == folder and path.suffix == ".json":
+        if path == folder / "settings.json":
             check()
         delete_file(path, missing_ok)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "iterdir", lambda path: iter(in_order(path) if path == folder else list_folder(path)))
         patch.setattr(shutil, "rmtree", rmtree)
         patch.setattr(Path, "unlink", unlink)
         yield
@@ -494,25 +489,25 @@ def test_a_complete_run_is_not_done_again(run: Run, complete: Path, capsys: Capt
     assert read == []
     assert f"{complete}: complete already, made with the same settings; --overwrite" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before
-    assert not workspace_of(complete).exists()
+    assert not unfinished_folder(complete).exists()
 
 
 def test_a_complete_run_does_not_take_the_work_of_another_away(run: Run, complete: Path) -> None:
     # Two shells: one prepares the corpus again with --overwrite, the other gives the command without it.
-    workspace = Workspace.beside(complete)
-    with workspace.lock():
-        (workspace.directory / "read").mkdir()
+    folder = UnfinishedFolder.beside(complete)
+    with folder.lock():
+        workspace = folder.begin()
         prepare(run.text.inputs, complete, *run.flags())
-        assert (workspace.directory / "read").is_dir()
+        assert workspace.directory.is_dir()
 
 
 def test_two_runs_at_a_time_are_refused(run: Run, unfinished: Path, capsys: Captured) -> None:
     flags = [*run.text.flags(), "--rejected", str(unfinished.parent / "r")]
-    before = digests(workspace_of(unfinished))
-    with Workspace.beside(unfinished).lock():
+    before = digests(unfinished_folder(unfinished))
+    with UnfinishedFolder.beside(unfinished).lock():
         error = refused(capsys, prepare(run.text.inputs, unfinished, *flags))
-    assert f"{workspace_of(unfinished)}: another run is preparing this corpus; wait for it" in error
-    assert digests(workspace_of(unfinished)) == before
+    assert f"{unfinished_folder(unfinished)}: another run is preparing this corpus; wait for it" in error
+    assert digests(unfinished_folder(unfinished)) == before
 
 
 # ------------------------------------------------------------------------------------------------------- other settings
@@ -578,12 +573,12 @@ def test_an_unfinished_run_with_another_setting_is_refused_and_kept(
     run: Run, unfinished: Path, other: dict[str, Path], capsys: Captured, name: str
 ) -> None:
     added, message = OTHER_SETTINGS[name]
-    before = digests(workspace_of(unfinished))
+    before = digests(unfinished_folder(unfinished))
     command = [*run.text.flags(), "--rejected", str(unfinished.parent / "r"), *map(str, added(other))]
     error = refused(capsys, prepare(run.text.inputs, unfinished, *command))
-    assert re.search(rf"{workspace_of(unfinished)}: was begun with other settings:(\n.*)*\n{message}", error)
+    assert re.search(rf"{unfinished_folder(unfinished)}: was begun with other settings:(\n.*)*\n{message}", error)
     assert "run the command as before to go on, or with --restart" in error
-    assert digests(workspace_of(unfinished)) == before
+    assert digests(unfinished_folder(unfinished)) == before
 
 
 @pytest.mark.parametrize("name", OTHER_SETTINGS)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from data_prep.pipeline.steps import Annotate
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder
 from tests.corpus_runs import (
     WebText,
     completed_tasks,
@@ -22,6 +22,7 @@ from tests.corpus_runs import (
     prepare,
     processes_of_group,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -50,10 +51,10 @@ def undisturbed(web_text: WebText, tmp_path_factory: pytest.TempPathFactory) -> 
     """What the killed runs are compared with."""
     output = tmp_path_factory.mktemp("undisturbed") / "corpus"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Workspace, "remove", lambda workspace: None)
+        patch.setattr(UnfinishedFolder, "remove", lambda folder: None)
         assert prepare(web_text.inputs, output, *flags_for(web_text, output)) == 0
     tasks = len(completed_tasks(output))
-    shutil.rmtree(workspace_of(output))
+    shutil.rmtree(unfinished_folder(output))
     return Undisturbed(output.parent, tasks)
 
 
@@ -125,7 +126,7 @@ def test_killed_while_it_works_it_goes_on_to_the_same_bytes(
     workers: int,
 ) -> None:
     process = started(workers)
-    assert wait_until((workspace_of(tmp_path / "corpus") / chunk).exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / chunk).exists(), process)
     process.kill()
     process.wait()
     done = completed_tasks(tmp_path / "corpus")
@@ -141,7 +142,7 @@ def test_workers_end_with_the_program_and_a_rerun_waits_for_that(
     started: Callable[[int], "Process[str]"], tmp_path: Path, web_text: WebText, undisturbed: Undisturbed
 ) -> None:
     process = started(4)
-    assert wait_until((workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists(), process)
     assert len(processes_of_group(process.pid)) == 5
     process.kill()
     process.wait()
@@ -208,13 +209,13 @@ def test_a_killed_worker_is_reported_and_a_rerun_gives_the_same_bytes(
     started: Callable[[int], "Process[str]"], tmp_path: Path, web_text: WebText, undisturbed: Undisturbed
 ) -> None:
     process = started(2)
-    assert wait_until((workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists(), process)
     worker = next(pid for pid in processes_of_group(process.pid) if pid != process.pid)
     os.kill(worker, signal.SIGKILL)
     printed, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 2
     assert "error: a worker process was killed, most likely because memory ran out; use fewer --workers" in printed
-    assert f"what is done is kept in {workspace_of(tmp_path / 'corpus')}" in printed
+    assert f"what is done is kept in {unfinished_folder(tmp_path / 'corpus')}" in printed
     assert "Traceback" not in printed
     assert not processes_of_group(process.pid)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.unfinished"]
@@ -245,14 +246,13 @@ def test_stopped_it_says_how_to_go_on_and_the_rerun_does_the_rest(
     to_group: bool,
 ) -> None:
     process = started(workers)
-    pieces = workspace_of(tmp_path / "corpus") / "pieces"
-    assert wait_until((pieces / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "pieces" / "00000001.arrow").exists(), process)
     (os.killpg if to_group else os.kill)(process.pid, getattr(signal, name))
     printed, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode != 0
     assert not processes_of_group(process.pid)
     assert "Traceback" not in printed
-    assert f"what is done is kept in {workspace_of(tmp_path / 'corpus')}: the same command goes on" in printed
+    assert f"what is done is kept in {unfinished_folder(tmp_path / 'corpus')}: the same command goes on" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.unfinished"]
     done = completed_tasks(tmp_path / "corpus")
     annotated = recorded_ranks(lambda: finish(web_text, tmp_path / "corpus"))
