@@ -188,14 +188,20 @@ class RayExecutor(_TaskMixin, RayPipelineExecutor):
         self.workspace, self.stage = workspace, stage
 
     def run(self) -> None:
-        """Runs all tasks that are not complete; the first error ends it."""
+        """Runs all tasks that are not complete; the first error ends it.
+
+        Raises:
+            InputError: no node of the cluster has room for a task.
+        """
         import ray
 
-        task = ray.remote(_run_task).options(
-            num_cpus=self.cpus_per_task,
-            memory=int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30),
+        asked = {
+            "num_cpus": self.cpus_per_task,
+            "memory": int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30),
             **(self.ray_remote_kwargs or {}),
-        )
+        }
+        _check_room(asked["num_cpus"], asked["memory"])
+        task = ray.remote(_run_task).options(**asked)
         executor, waiting = ray.put(self), self.get_incomplete_ranks(range(self.tasks))
         running: list[Any] = []
         try:
@@ -203,14 +209,27 @@ class RayExecutor(_TaskMixin, RayPipelineExecutor):
                 while waiting and len(running) < self.workers:
                     running.append(task.remote(executor, waiting.pop(0)))
                 done, running = ray.wait(running)
-                ray.get(done)
+                ray.get(done)  # after an error the tasks that run end with the connection, see ray_cluster
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.WorkerCrashedError as error:
             raise WorkerDied(_WORKER_DIED) from error
-        finally:
-            for left in running:
-                ray.cancel(left, force=True)
+
+
+def _check_room(cpus: float, memory: int) -> None:
+    """Ray lets a task that no node has room for wait for ever."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    rooms = [(node.get("CPU", 0.0), node.get("memory", 0.0)) for node in nodes]
+    if any(cpus <= room[0] and memory <= room[1] for room in rooms):
+        return
+    largest = max(rooms, default=(0.0, 0.0))
+    raise InputError(
+        f"--executor ray: no node has room for a task. It asks for {cpus:g} CPUs (cpus_per_task) and "
+        f"{memory / 2**30:.1f} GB (cpus_per_task × mem_per_cpu_gb); the largest node has {largest[0]:g} CPUs and "
+        f"{largest[1] / 2**30:.1f} GB. Give smaller ones in --executor_options, or start a larger node"
+    )
 
 
 class SlurmExecutor(_TaskMixin, SlurmPipelineExecutor):
