@@ -5,6 +5,7 @@ ends the run with its message. What is complete stays so, and a rerun goes on fr
 """
 
 import contextlib
+import ctypes
 import inspect
 import json
 import multiprocessing
@@ -38,6 +39,7 @@ from data_prep.pipeline.workspace import Workspace
 EXECUTORS = ("local", "slurm", "ray")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 # So often squeue must say that there are no jobs: right after sbatch, or when it is busy, it may know of none.
 _GONE_AFTER = 4
 # Tasks of a stage are put into so many jobs, where --workers does not say how many run at a time.
@@ -166,11 +168,13 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):  # Linux ends this process at once when the main one is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when the main one has been killed: two runs must not write at the same time."""
+    """Ends this process when the main one is gone: two runs must not write at the same time."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
