@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import errno
 import gzip
 import io
 import itertools
@@ -967,9 +968,21 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def refused_for_lack_of_room(capsys: Captured, status: int, disk: Path) -> None:
     """The error names the disk or a file on it, and nothing looks complete."""
-    error = refused(capsys, status)
+    error = refused(capsys, status).splitlines()[0]
     assert "No space left on device" in error and str(disk) in error
     assert [path.name for path in disk.iterdir()] in ([], ["corpus.unfinished"])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk_is_named_where_the_error_does_not_say_which_file_it_was(
+    run: Run, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    def run_out_of_room(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() does
+
+    monkeypatch.setattr(steps.Annotate, "run", run_out_of_room)
+    error = refused(capsys, prepare(run.text.inputs, tmp_path / "out", "--workers", workers))
+    assert error.startswith(f"error: {tmp_path / 'out.unfinished'}: No space left on device\n")
 
 
 # The tokenizer takes 140 kB; then come chunks, pieces, shards and the tokenizer again.
