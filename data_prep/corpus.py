@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
     with folder.lock(), _terminated_as_interrupted():
         cancel_jobs_of_killed_runs(folder)
         if _is_done(output, folder, recipe, args):
-            folder.remove()  # of a run that was killed while it cleaned up
+            folder.clear()  # of a run that was killed while it cleaned up
             print(f"{output}: complete already, made with the same settings; --overwrite prepares it again")
             return
         check_replaceable(output)
@@ -137,7 +137,7 @@ def _prepare(
         outcome = read_outcome(workspace)
         _show_losses(outcome)
         publish_rejected(workspace, args.rejected)
-        workspace.unfinished.remove()  # nothing in it is worth going on with
+        workspace.unfinished.clear()  # nothing in it is worth going on with
         dropped = any(step.dropped for step in outcome.steps if step.name != "annotate")
         why = "all documents were dropped, see the table; change the thresholds" if dropped else error
         raise InputError(f"{', '.join(map(str, args.input))}: {why}") from error

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import gzip
 import io
 import itertools
@@ -390,7 +391,7 @@ def published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A corpus whose run was killed when it had its name, before the workspace was removed."""
     flags = [*run.text.flags(), "--rejected", str(tmp_path / "r")]
     with monkeypatch.context() as patch:
-        patch.setattr(UnfinishedFolder, "remove", lambda folder: None)
+        patch.setattr(UnfinishedFolder, "clear", lambda folder: None)
         assert prepare(run.text.inputs, tmp_path / "corpus", *flags) == 0
     assert unfinished_folder(tmp_path / "corpus").exists()
     return tmp_path / "corpus"
@@ -509,6 +510,24 @@ def test_two_runs_at_a_time_are_refused(run: Run, unfinished: Path, capsys: Capt
         error = refused(capsys, prepare(run.text.inputs, unfinished, *flags))
     assert f"{unfinished_folder(unfinished)}: another run is preparing this corpus; wait for it" in error
     assert digests(unfinished_folder(unfinished)) == before
+
+
+def test_the_lock_of_a_folder_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = UnfinishedFolder(tmp_path / "corpus.unfinished")
+    lock_file = fcntl.flock
+    with contextlib.ExitStack() as first:
+        first.enter_context(folder.lock())
+
+        def end_first(file: Any, operation: int) -> None:  # the second has opened the file, and not yet locked it
+            first.close()
+            lock_file(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", end_first)
+        with folder.lock():
+            assert (folder.directory / "lock").exists()
+            with pytest.raises(Exception, match="another run is preparing this corpus"), folder.lock():
+                pass
+    assert not folder.directory.exists()
 
 
 # ------------------------------------------------------------------------------------------------------- other settings

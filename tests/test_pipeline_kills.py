@@ -51,7 +51,7 @@ def undisturbed(web_text: WebText, tmp_path_factory: pytest.TempPathFactory) -> 
     """What the killed runs are compared with."""
     output = tmp_path_factory.mktemp("undisturbed") / "corpus"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(UnfinishedFolder, "remove", lambda folder: None)
+        patch.setattr(UnfinishedFolder, "clear", lambda folder: None)
         assert prepare(web_text.inputs, output, *flags_for(web_text, output)) == 0
     tasks = len(completed_tasks(output))
     shutil.rmtree(unfinished_folder(output))

@@ -127,7 +127,7 @@ def publish(workspace: Workspace, output: Path, rejected: str | None, recipe: Re
     preparation: dict[str, Any] = {"settings": recipe.published_settings, "outcome": outcome.to_dict()}
     workspace.save_json(workspace.corpus / PREPARATION_FILE, preparation)
     _move(workspace.corpus, output.resolve())
-    workspace.unfinished.remove()
+    workspace.unfinished.clear()
 
 
 def publish_rejected(workspace: Workspace, rejected: str | None) -> None:

@@ -153,19 +153,12 @@ class UnfinishedFolder:
 
     def begin(self) -> Workspace:
         """A new workspace in place of any other. It counts as soon as its settings are written."""
-        self._clear()
+        self.clear()
         workspace = Workspace(self.directory / f"run-{uuid.uuid4().hex[:8]}")
         workspace.directory.mkdir()
         return workspace
 
-    def remove(self) -> None:
-        """Deletes the folder, the lock last: until then nobody else can be at work in it."""
-        self._clear()
-        with contextlib.suppress(OSError):  # a task that goes on somewhere may have written again
-            (self.directory / _LOCK).unlink()
-            self.directory.rmdir()
-
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Deletes all workspaces. Their settings go first, and at once: without them the rest does not count."""
         for workspace in self.workspaces():
             workspace.settings.unlink(missing_ok=True)
@@ -174,7 +167,7 @@ class UnfinishedFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps a second run out of the folder, as long as this process lives.
+        """Keeps a second run out of the folder, as long as this process lives. An empty folder is deleted at the end.
 
         Raises:
             InputError: another run is at work in it, or it cannot be made or locked.
@@ -184,7 +177,9 @@ class UnfinishedFolder:
                 yield
             finally:
                 if not self.workspaces():
-                    self.remove()  # nothing was begun
+                    with contextlib.suppress(OSError):  # something else lies there
+                        (self.directory / _LOCK).unlink()
+                        self.directory.rmdir()
 
     def _wait_for_lock(self) -> IO[str]:
         for _ in range(_LOCK_ATTEMPTS):  # the workers of a run that was killed may live half a second longer
