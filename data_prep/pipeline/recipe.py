@@ -19,7 +19,7 @@ from data_prep.cleaning.configuration import Cleaning, load_cleaning
 from data_prep.decontamination import DecontaminationSettings, evaluation_fingerprint
 from data_prep.duplicates import DuplicateSettings
 from data_prep.pipeline.settings import package_versions
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder
 from data_prep.readers import Source, find_inputs
 from data_prep.readers.bad_records import EXAMPLES_PER_REASON
 from data_prep.wording import counted
@@ -187,7 +187,7 @@ def check_places(args: argparse.Namespace) -> None:
 def _places(args: argparse.Namespace) -> list[Path]:
     """The folders that a run writes: the corpus, the work on it, and dropped documents."""
     rejected = [Path(args.rejected).resolve()] if args.rejected else []
-    return [Path(args.output).resolve(), Workspace.beside(args.output).directory, *rejected]
+    return [Path(args.output).resolve(), UnfinishedFolder.beside(args.output).directory, *rejected]
 
 
 def _matches(pattern: Path, file: Path) -> bool:
