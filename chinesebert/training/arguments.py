@@ -242,10 +242,10 @@ def _check(args: PretrainingArguments) -> None:
     needed = {
         "train_data": "--train_data DIR: a corpus made by `python -m data_prep corpus`",
         "output_dir": "--output_dir DIR: where checkpoints and the model go",
-        "glyphs": "--glyphs DIR: images made by `python -m data_prep glyphs`",
         "deepspeed": "--deepspeed FILE: e.g. configs/deepspeed/zero1.json",
     }
     if not args.init_from:
+        needed["glyphs"] = "--glyphs DIR: images made by `python -m data_prep glyphs`"
         needed["model"] = "--model FILE: the sizes of the model, e.g. configs/model/base.json; or --init_from DIR"
     for name, what in needed.items():
         if not getattr(args, name):

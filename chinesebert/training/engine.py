@@ -190,8 +190,13 @@ def _build_lamb(
         from pytorch_optimizer import Lamb
     except ImportError as error:
         raise InputError("optimizer lamb needs a package: pip install 'chinesebert-pretraining[lamb]'") from error
-    lamb: torch.optim.Optimizer = Lamb(groups, lr=learning_rate, betas=betas, eps=epsilon, weight_decouple=True)
-    return lamb
+    # As its authors have it (You et al. 2020, algorithm 2, and their code): decay counts into the step of a layer, which
+    # is as long as learning rate x norm from the first one on; biases and norms, which do not decay, move as with Adam.
+    groups = [group | {"adam": group["weight_decay"] == 0} for group in groups]
+    lamb: Any = Lamb(groups, lr=learning_rate, betas=betas, eps=epsilon, weight_decouple=False, adam_debias=True)
+    lamb.clamp = float("inf")  # the package takes no norm for more than 10; those of a base model are 15 to 80
+    optimizer: torch.optim.Optimizer = lamb
+    return optimizer
 
 
 def learning_rate_schedule(

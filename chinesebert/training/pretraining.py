@@ -24,7 +24,7 @@ from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout
+from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
@@ -129,7 +129,7 @@ def pretrain(args: PretrainingArguments) -> None:
     parts = Parts(
         engine=engine,
         timeline=args.timeline,
-        batches=iter(loader),
+        batches=read_batches(loader),
         learning_rate=schedule,
         progress=progress,
         meter=Meter(model.config, args.device, peak, args.world_size),
