@@ -43,6 +43,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.data_prep
+	$(BIN)/python -m benchmarks.pretrain  # eleven minutes; `--sizes demo --cell_seconds 60` is a quick look
 	$(BIN)/python -m benchmarks.model  # a quarter of an hour on two cores; `--size small` is a quick look
 
 clean:

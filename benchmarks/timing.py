@@ -98,13 +98,13 @@ def measure_in_turn(
         if number > 0 and time.perf_counter() - started > limit_seconds:
             break
         given = make_input(number + warm_up)
-        times = {name: seconds(runs[name], given, device) for name in _order(names, number)}
+        times = {name: seconds(runs[name], given, device) for name in turns(names, number)}
         if number >= 0:
             for name in names:
                 recorded.setdefault(name, []).append(times[name])
 
 
-def _order(names: list[str], number: int) -> list[str]:
+def turns(names: list[str], number: int) -> list[str]:
     """Whose turn is when in a round: two rounds, there and back, from each beginning."""
     start = number // 2 % len(names)
     order = names[start:] + names[:start]

@@ -18,7 +18,7 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.vocabulary import MASK, SPECIAL_TOKEN_IDS
 
 _MODELS = Path(__file__).resolve().parent.parent / "configs" / "model"
-SIZES = ("base", "small", "tiny")
+SIZES = ("base", "small", "demo", "tiny")
 # For tests, which want to see that the program works.
 _TINY = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "glyph_size": 4}
 
@@ -110,19 +110,23 @@ def make_step(name: str, mode: str, dtype: str, config: ChineseBertConfig, devic
     variant = VARIANTS[name]
     model = variant.build(config).to(device)
     if mode == TRAINING:
-        return _training_step(model, variant, getattr(torch, dtype), device)
+        train = training_step(model, dtype, device)
+        return lambda batch: train(variant.inputs(batch) | {"labels": batch.labels})
     return _inference_step(model.to(getattr(torch, dtype)), variant)
 
 
-def _training_step(model: nn.Module, variant: Variant, dtype: torch.dtype, device: torch.device) -> Step:
-    """Zero, forward, backward, AdamW; the weights are float32 and bfloat16 is autocast's, as in pretraining."""
+def training_step(model: nn.Module, dtype: str, device: torch.device) -> Callable[[dict[str, torch.Tensor]], None]:
+    """Zero, forward, backward, AdamW on the arguments of a model's forward, labels among them.
+
+    The weights are float32 and bfloat16 is autocast's, as in pretraining.
+    """
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
-    def step(batch: Batch) -> None:
+    def step(inputs: dict[str, torch.Tensor]) -> None:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            loss = model(**variant.inputs(batch), labels=batch.labels).loss
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+            loss = model(**inputs).loss
         loss.backward()
         optimizer.step()
 

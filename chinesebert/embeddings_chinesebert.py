@@ -36,12 +36,15 @@ class ChineseBertPinyinEmbedding(nn.Module):
     def forward(self, pinyin_ids: torch.Tensor, spelled: bool = False) -> torch.Tensor:
         """Syllable ids ``[…]``, or letter ids ``[…, 8]`` where ``spelled``, -> vectors ``[…, H]``.
 
-        Padding of the letters takes part in the maximum, as in the original.
+        The convolution reads two letters at a time, and syllables have few different pairs of them (some 200): each is
+        computed once. Padding of the letters takes part in the maximum, as in the original.
         """
-        letter_ids = pinyin_ids if spelled else self.letter_ids[pinyin_ids]
-        letters = self.embedding(letter_ids.long().flatten(end_dim=-2))
-        vectors = self.conv(letters.transpose(1, 2)).amax(dim=-1)
-        return vectors.unflatten(0, letter_ids.shape[:-1])
+        letter_ids = (pinyin_ids if spelled else self.letter_ids[pinyin_ids]).long()
+        letters = self.embedding.num_embeddings
+        pairs, places = _distinct(letter_ids[..., :-1] * letters + letter_ids[..., 1:], letters**2)
+        both = self.embedding(torch.stack([pairs // letters, pairs % letters], dim=1))  # [pairs, 2, width of a letter]
+        vectors = self.conv(both.transpose(1, 2)).squeeze(-1)
+        return nn.functional.embedding(places.flatten(end_dim=-2), vectors).amax(dim=1).unflatten(0, places.shape[:-1])
 
 
 class ChineseBertGlyphTable(nn.Module):

@@ -144,7 +144,7 @@ def _choose(
     picked = _shuffled(rows, places, units_before, draws)
     picked_sizes = sizes[picked]
     ahead = np.cumsum(picked_sizes) - picked_sizes - tokens_before[rows]  # tokens of the units that come first
-    budgets = rates * is_text.sum(axis=1)
+    budgets = rates * np.count_nonzero(is_text, axis=1)
     part = draws.uniform_per_sample(Purpose.LAST_UNIT)[rows] * picked_sizes
     taken = (ahead + part < budgets[rows]) | (ahead == 0)
     chosen = np.zeros(len(sizes), dtype=np.bool_)
@@ -169,8 +169,9 @@ def _shuffled(
 
 def _counts_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many places are marked in the rows before each row: int64 ``[B]``."""
-    counts = mask.sum(axis=1)
-    return np.cumsum(counts) - counts
+    counts = np.count_nonzero(mask, axis=1)
+    before: NDArray[np.int64] = np.cumsum(counts) - counts
+    return before
 
 
 def number_words(word_starts: NDArray[np.bool_], is_text: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -178,4 +179,5 @@ def number_words(word_starts: NDArray[np.bool_], is_text: NDArray[np.bool_]) -> 
 
     They run from 1 over all rows. A token that is no text is a word by itself.
     """
-    return np.cumsum(word_begins(word_starts, is_text) | ~is_text).reshape(is_text.shape)
+    numbers: NDArray[np.int64] = np.cumsum(word_begins(word_starts, is_text) | ~is_text)
+    return numbers.reshape(is_text.shape)

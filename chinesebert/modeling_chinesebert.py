@@ -354,6 +354,8 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
             complete = len(bounds) == len(SEGMENT_ARGUMENTS)
             return None, kwargs | (bounds if complete else segment_bounds(segment_ids))
         # Padding sees padding, being a segment too: a row of scores with nothing to see would come out as NaN.
+        if self.config._attn_implementation == "sdpa":  # what transformers would make, without its functional mapping
+            return segment_ids[:, None, :, None] == segment_ids[:, None, None, :], kwargs
         mask = create_bidirectional_mask(
             self.config, embeddings, None, and_mask_function=packed_sequence_mask_function(segment_ids)
         )
@@ -433,10 +435,14 @@ class ChineseBertForMaskedLM(ChineseBertPreTrainedModel):
     @torch.no_grad()
     def set_readings(self, tokenizer: "ChineseBertTokenizer") -> None:
         """As for all models; the second head keeps the row of every syllable, and rows of new ones are random."""
-        old = None if self.is_folded else self.bert.embeddings.pinyin_embeddings.letter_ids
+        embeddings: Any = self.bert.embeddings
+        if self.pronunciation_head is None or self.is_folded:
+            super().set_readings(tokenizer)
+            return
+        old: torch.Tensor = embeddings.pinyin_embeddings.letter_ids
         super().set_readings(tokenizer)
-        new = self.bert.embeddings.pinyin_embeddings.letter_ids
-        if self.pronunciation_head is not None and not torch.equal(old, new):
+        new: torch.Tensor = embeddings.pinyin_embeddings.letter_ids
+        if not torch.equal(old, new):
             std = self.config.initializer_range
             self.pronunciation_head = _reordered_rows(self.pronunciation_head, old, new, std)
 

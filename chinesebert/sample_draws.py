@@ -39,19 +39,16 @@ class SampleDraws:
 
     def __init__(self, seed: int, samples: Sequence[int]) -> None:
         key = mix(np.array([seed & _MASK_64], dtype=np.uint64))
-        self._keys = mix(key ^ np.array(samples, dtype=np.uint64))
-
-    def __len__(self) -> int:
-        return len(self._keys)
+        keys = mix(key ^ np.array(samples, dtype=np.uint64))
+        self._generators = mix(keys ^ np.array(Purpose, dtype=np.uint64)[:, None])  # [purposes, B]
 
     def bits(self, purpose: Purpose, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Random 64-bit numbers ``[N]``, one for each pair of a row in ``range(B)`` and a place in that row."""
-        generators = mix(self._keys ^ np.uint64(purpose))
-        return mix(generators[rows] + places.astype(np.uint64) * _GOLDEN_GAMMA)
+        return mix(self._generators[purpose][rows] + places.astype(np.uint64) * _GOLDEN_GAMMA)
 
     def uniform(self, purpose: Purpose, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float64]:
         """The same as float64 in [0, 1)."""
-        return (self.bits(purpose, rows, places) >> np.uint64(11)) * 2.0**-53
+        return _fractions(self.bits(purpose, rows, places))
 
     def below(
         self, end: int, purpose: Purpose, rows: NDArray[np.int64], places: NDArray[np.int64]
@@ -62,8 +59,11 @@ class SampleDraws:
 
     def uniform_per_sample(self, purpose: Purpose) -> NDArray[np.float64]:
         """One number in [0, 1) for each sample: float64 ``[B]``."""
-        rows = np.arange(len(self))
-        return self.uniform(purpose, rows, np.zeros_like(rows))
+        return _fractions(mix(self._generators[purpose]))
+
+
+def _fractions(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return (bits >> np.uint64(11)) * 2.0**-53
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

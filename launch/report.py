@@ -1,127 +1,125 @@
-"""Shows what a run has come to: ``python launch/report.py RUN [--cloze FILE] [--plot PNG]``.
+"""Shows what a run has come to, from its log: ``python launch/report.py RUN [--cloze FILE] [--plot PNG]``.
 
-The loss curve's start and end against the unigram entropy of the corpus, the held-out accuracies, and a table of masked
-sentences with the model's guesses, read from the run's last checkpoint and its ``hf/`` directory.
+Prints the loss curve's start and end against the unigram entropy of the corpus, the held-out accuracies, and a table of
+masked sentences with the model's guesses; and writes a page with all curves, ``RUN/report.html``. The run may be
+finished, in progress or killed; RUN may be a copy of its ``logs/`` alone.
 """
 
 import argparse
-import json
-import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from chinesebert.atomic import atomic_file
-from chinesebert.corpus.reader import open_corpora
 from chinesebert.errors import InputError
-from chinesebert.training.checkpoints import HF_DIRECTORY, RECIPE_FILE, list_checkpoints
-from chinesebert.training.pretraining import unigram_entropy
+from chinesebert.training.checkpoints import HF_DIRECTORY
+from chinesebert.training.cloze import read_cloze, with_mask
+from chinesebert.training.curves import draw_loss, require_matplotlib
+from chinesebert.training.report import write_report, write_report_if_possible
+from chinesebert.training.run_record import RunRecord, read_run
 
-_HIDDEN = re.compile("【(.)】")
+Guesses = list[tuple[str, list[tuple[str, float]]]]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the report; returns the exit status (2 for bad input)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the output_dir of a pretraining run")
-    parser.add_argument("--cloze", type=Path, help="sentences with one character in 【】, a line each")
+    parser.add_argument("run", type=Path, help="the output_dir of a pretraining run, or its logs")
+    parser.add_argument(
+        "--cloze", type=Path, help="ask the model now: sentences with one character in 【】, a line each"
+    )
     parser.add_argument("--plot", type=Path, help="draw the loss curves to this PNG file")
+    parser.add_argument(
+        "--output", type=Path, help="the page to write; report.html in the folder of the run without it"
+    )
+    parser.add_argument(
+        "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="show the losses of these runs beside it"
+    )
     args = parser.parse_args(argv)
     try:
-        report(args.run, args.cloze, args.plot)
+        report(args.run, args.cloze, args.plot, args.output, args.compare)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def report(run: Path, cloze: Path | None, plot: Path | None) -> None:
-    """Prints the report on one run.
+def report(run: Path, cloze: Path | None, plot: Path | None, output: Path | None, others: Sequence[Path]) -> None:
+    """Prints the report on one run and writes its page.
 
     Raises:
-        InputError: there is no finished checkpoint in ``run``, or a file cannot be read.
+        InputError: ``run`` holds no log, a file cannot be read or written, or there is no matplotlib for a picture or
+            page that was asked for. A page that was not asked for is then left out, which is said.
     """
-    history = read_history(run)
-    recipe = read_recipe(run)
-    entropy = unigram_entropy(open_corpora(recipe["train_data"]), recipe.get("data_weights") or ())
-    print_losses(history, entropy)
+    record = read_run(run)
+    print_losses(record)
     if cloze is not None:
-        print_guesses(run / HF_DIRECTORY, read_cloze(cloze))
+        print_guesses(run / HF_DIRECTORY, _ask(run / HF_DIRECTORY, read_cloze(cloze)))
+    elif record.of_kind("cloze"):
+        last = record.of_kind("cloze")[-1]
+        print_guesses(
+            f"step {last['step']:,}", [(item["sentence"], item["guesses"]) for item in last.get("sentences", ())]
+        )
+    print()
     if plot is not None:
-        draw_losses(history, entropy, plot)
-        print(f"curve: {plot}")
+        require_matplotlib("drawing")
+        with atomic_file(plot) as unfinished:
+            unfinished.write_bytes(draw_loss(record))
+        print(f"curve    {plot}")
+    if output is not None or others:
+        print(f"report   {write_report(run, output, others)}")
+    else:
+        print(write_report_if_possible(run))
 
 
-def read_history(run: Path) -> list[dict[str, Any]]:
-    """What was logged, from the newest checkpoint."""
-    checkpoints = list_checkpoints(run)
-    if not checkpoints:
-        raise InputError(f"{run}: holds no checkpoint-N; give the output_dir of a pretraining run")
-    return json.loads((checkpoints[-1] / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-
-
-def read_recipe(run: Path) -> dict[str, Any]:
-    """The resolved settings of the run."""
-    path = run / RECIPE_FILE
-    if not path.is_file():
-        raise InputError(f"{path}: is missing; give the output_dir of a pretraining run")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def print_losses(history: list[dict[str, Any]], entropy: float) -> None:
+def print_losses(record: RunRecord) -> None:
     """Start and end of the training loss, and the held-out measures, against the unigram entropy."""
-    losses = [entry for entry in history if "loss" in entry]
-    evaluations = [entry for entry in history if "eval_loss" in entry]
-    print(f"\nunigram entropy of the corpus  {entropy:.3f} nats (what knowing frequencies alone scores)")
-    if losses:
-        first, last = losses[0], losses[-1]
-        print(
-            f"training loss  {first['loss']:.3f} at step {first['step']:,}  ->  "
-            f"{last['loss']:.3f} at step {last['step']:,}"
-        )
-    if evaluations:
-        first, last = evaluations[0], evaluations[-1]
-        print(
-            f"held-out loss  {first['eval_loss']:.3f} at step {first['step']:,}  ->  "
-            f"{last['eval_loss']:.3f} at step {last['step']:,}"
-        )
-        print(
-            f"held-out accuracy  masked characters {last['eval_char_accuracy']:.1%}, "
-            f"whole words {last['eval_word_accuracy']:.1%}"
-        )
+    entropy = record.fact("unigram_entropy")
+    print()
+    if entropy is not None:
+        print(f"unigram entropy of the corpus  {entropy:.3f} nats (what knowing frequencies alone scores)")
+    for name, label in (("loss", "training loss"), ("eval_loss", "held-out loss")):
+        points = record.points(name)
+        if points:
+            (first_step, first), (last_step, last) = points[0], points[-1]
+            print(f"{label}  {first:.3f} at step {first_step:,}  ->  {last:.3f} at step {last_step:,}")
+    accuracies = [(label, record.last(name)) for name, label in _ACCURACIES]
+    shown = ", ".join(f"{label} {value:.1%}" for label, value in accuracies if value is not None)
+    if shown:
+        print(f"held-out accuracy  {shown}")
 
 
-def read_cloze(path: Path) -> list[str]:
-    """The sentences of a cloze file; lines that begin with # are comments."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the sentences ({error})") from error
-    sentences = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if len(_HIDDEN.findall(line)) != 1:
-            raise InputError(f"{path}:{number}: put exactly one character in 【】")
-        sentences.append(line.strip())
-    return sentences
+_ACCURACIES = (
+    ("eval_character_char_accuracy", "masked characters"),
+    ("eval_whole_word_word_accuracy", "whole words"),
+    ("eval_whole_word_char_accuracy", "tokens of whole words"),
+)
 
 
-def print_guesses(model: Path, sentences: list[str]) -> None:
-    """Loads the model as any user would and shows its three best guesses for each sentence."""
+def _ask(model: Path, sentences: list[str]) -> Guesses:
+    """Loads the model as any user would; its three best guesses for each sentence."""
     from transformers import pipeline
 
     import chinesebert  # noqa: F401  (registers the model with transformers)
 
+    if not model.is_dir():
+        raise InputError(f"{model}: is missing; --cloze needs the model of a run that has ended")
     fill_mask = pipeline("fill-mask", model=str(model), top_k=3)
-    width = max(map(_columns, sentences)) + 2
-    print(f"\n{_padded('masked character in 【】', width)}top three guesses of {model}")
-    for sentence in sentences:
-        guesses = fill_mask(_HIDDEN.sub("[MASK]", sentence))
-        shown = "  ".join(f"{guess['token_str']} {guess['score']:.0%}" for guess in guesses)
+    found: list[list[dict[str, Any]]] = [fill_mask(with_mask(sentence, "[MASK]")) for sentence in sentences]
+    return [
+        (sentence, [(guess["token_str"], guess["score"]) for guess in guesses])
+        for sentence, guesses in zip(sentences, found, strict=True)
+    ]
+
+
+def print_guesses(source: Path | str, guesses: Guesses) -> None:
+    """A line for each sentence with what was guessed for it."""
+    width = max((_columns(sentence) for sentence, _ in guesses), default=0) + 2
+    print(f"\n{_padded('masked character in 【】', width)}top three guesses of {source}")
+    for sentence, best in guesses:
+        shown = "  ".join(f"{token} {probability:.0%}" for token, probability in best[:3])
         print(f"{_padded(sentence, width)}{shown}")
 
 
@@ -132,27 +130,6 @@ def _columns(text: str) -> int:
 
 def _padded(text: str, width: int) -> str:
     return text + " " * max(0, width - _columns(text))
-
-
-def draw_losses(history: list[dict[str, Any]], entropy: float, path: Path) -> None:
-    """Draws training and held-out loss over the steps, with the unigram entropy as a line."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise InputError('drawing needs matplotlib: pip install "chinesebert-pretraining[plots]"') from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, label in (("loss", "training"), ("eval_loss", "held-out")):
-        points = [(entry["step"], entry[name]) for entry in history if name in entry]
-        axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) < 30 else None)
-    axes.axhline(entropy, color="grey", linestyle="--", label="unigram entropy")
-    axes.set(xlabel="step", ylabel="masked-LM loss (nats)", title="Masked-LM loss")
-    axes.legend()
-    with atomic_file(path) as unfinished:
-        figure.savefig(unfinished, dpi=120, format="png")
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":

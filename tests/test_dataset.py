@@ -19,8 +19,7 @@ from chinesebert.corpus.dataset import (
     MaskedRows,
     PhasedRows,
     collate,
-    collate_for_evaluation,
-    collate_for_training,
+    model_inputs,
 )
 from chinesebert.corpus.order import RankBatches
 from chinesebert.corpus.packing import RowDresser, RowPlan
@@ -93,8 +92,7 @@ def test_workers_return_what_one_process_returns(samples: MaskedRows) -> None:
     size = 4
     batches = [list(range(start, start + size)) for start in range(0, 24, size)]
     loaders = [
-        DataLoader(samples, batch_sampler=batches, collate_fn=collate_for_training, num_workers=workers)
-        for workers in (0, 2)
+        DataLoader(samples, batch_sampler=batches, collate_fn=collate, num_workers=workers) for workers in (0, 2)
     ]
     for one, two in zip(*loaders, strict=True):
         assert all(torch.equal(one[name], two[name]) for name in MODEL_INPUTS)
@@ -218,16 +216,22 @@ def batch_of(rows: MaskedRows, size: int) -> Sample:
 
 
 def test_a_batch_holds_what_the_model_takes_as_int64(samples: MaskedRows) -> None:
-    batch = collate_for_training(samples.__getitems__([0, 1]))
-    names = {"input_ids", "pinyin_ids", "attention_mask", "position_ids", "segment_ids", "labels"}
-    assert {name: tuple(array.shape) for name, array in batch.items()} == dict.fromkeys(names, (2, LENGTH))
-    assert {array.dtype for array in batch.values()} == {torch.int64}
+    batch = collate(samples.__getitems__([0, 1]))
+    names = [*MODEL_INPUTS, "pinyin_labels", "word_numbers"]
+    assert {name: (tuple(batch[name].shape), batch[name].dtype) for name in names} == dict.fromkeys(
+        names, ((2, LENGTH), torch.int64)
+    )
+    inputs = model_inputs(batch)
+    assert inputs.keys() == {*MODEL_INPUTS, "masked_positions", "masked_per_row"}
+    assert torch.equal(inputs["masked_positions"], (batch["labels"] != IGNORE_INDEX).flatten().nonzero().squeeze(1))
 
 
-def test_an_evaluation_batch_has_the_words_too(samples: MaskedRows) -> None:
-    batch = samples.__getitems__([0, 1])
-    assert collate_for_evaluation(batch).keys() - collate_for_training(batch).keys() == {"word_numbers"}
-    assert collate_for_evaluation(batch)["word_numbers"].shape == (2, LENGTH)
+def test_the_syllables_before_masking_are_in_the_batch(samples: MaskedRows) -> None:
+    batch = collate(samples.__getitems__([0, 1]))
+    unmasked = batch["labels"] == IGNORE_INDEX
+    assert torch.equal(batch["pinyin_labels"][unmasked], batch["pinyin_ids"][unmasked])
+    hidden = (batch["input_ids"] != batch["labels"]) & ~unmasked
+    assert (batch["pinyin_labels"][hidden] > 0).any() and not torch.equal(batch["pinyin_labels"], batch["pinyin_ids"])
 
 
 def test_collating_copies_nothing(samples: MaskedRows) -> None:
@@ -246,6 +250,7 @@ def test_a_batch_knows_how_many_tokens_are_masked_and_where(samples: MaskedRows)
     labelled = batch["labels"] != IGNORE_INDEX
     assert type(batch["masked_tokens"]) is int
     assert batch["masked_tokens"] == int(labelled.sum()) == len(batch["masked_places"])
+    assert batch["most_masked"] == int(labelled.sum(dim=1).max())
     assert torch.equal(batch["masked_places"], labelled.flatten().nonzero().flatten())
 
 
@@ -425,5 +430,5 @@ def test_no_more_held_out_rows_are_read_than_there_are(held_out: HeldOutRows) ->
 def test_a_filler_row_counts_for_nothing(held_out: HeldOutRows) -> None:
     filler, row = held_out[FILLER_ROW], held_out[0]
     assert (filler["labels"] == IGNORE_INDEX).all()
-    assert filler["masked_tokens"] == len(filler["masked_places"]) == 0
+    assert filler["masked_tokens"] == len(filler["masked_places"]) == filler["most_masked"] == 0
     assert np.array_equal(filler["input_ids"], row["input_ids"])

@@ -68,7 +68,16 @@ def test_forty_hours_on_eight_gpus() -> None:
     assert expected_seconds(4.6e20, 8, 989.4e12, 0.4) / 3600 == pytest.approx(40.4, abs=0.1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"glyph_trainable": True}, {"type_vocab_size": 2}, {"masked_lm_pooler": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"glyph_trainable": True},
+        {"type_vocab_size": 2},
+        {"masked_lm_pooler": True},
+        {"pronunciation_loss_weight": 0.5},
+    ],
+)
 def test_parameters_are_those_of_the_model(changes: dict[str, Any]) -> None:
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 72}
     config = ChineseBertConfig(**sizes, vocab_size=300, num_syllables=50, max_position_embeddings=40, **changes)

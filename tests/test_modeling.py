@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokeni
 
 from chinesebert import embeddings_chinesebert
 from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.corpus.dataset import MaskedRows, collate_for_training
+from chinesebert.corpus.dataset import MaskedRows, collate, model_inputs
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.glyph import Glyphs
@@ -179,6 +179,16 @@ def test_both_ways_of_encoding_give_the_same_gradients(rows: int) -> None:
         model(inputs["input_ids"], ids, labels=inputs["input_ids"]).loss.backward()
         found.append(gradients(model))
     assert_same_gradients(*found)
+
+
+def test_pairs_of_letters_convolved_once_are_the_whole_convolution(model: ChineseBertForMaskedLM) -> None:
+    encoder = model.bert.embeddings.pinyin_embeddings
+    letters = encoder.letter_ids[torch.arange(SYLLABLES + 1)].long()
+    whole = encoder.conv(encoder.embedding(letters).transpose(1, 2)).amax(dim=-1)
+    torch.testing.assert_close(encoder(torch.arange(SYLLABLES + 1)), whole, atol=1e-6, rtol=1e-6)
+    weights = list(encoder.parameters())
+    by_pairs = torch.autograd.grad(encoder(letters[None], spelled=True).square().sum(), weights)
+    torch.testing.assert_close(by_pairs, torch.autograd.grad(whole.square().sum(), weights), atol=1e-4, rtol=1e-4)
 
 
 def test_without_pinyin_the_most_common_readings_are_used(model: ChineseBertForMaskedLM) -> None:
@@ -470,7 +480,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(
         RowDresser(POSITIONS, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
         Masking(tokenizer.mask_token_id, tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids()),
     )
-    batch = collate_for_training(rows.__getitems__(range(8)))
+    batch = model_inputs(collate(rows.__getitems__(range(8))))
     torch.manual_seed(0)
     model = ChineseBertForMaskedLM(ChineseBertConfig(**full_model.config.to_dict() | {"initializer_range": 0.1}))
     model.set_character_tables(tokenizer, make_glyphs(model.config.vocab_size))

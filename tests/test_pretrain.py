@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from chinesebert import ChineseBertForMaskedLM, ChineseBertTokenizer
 from chinesebert.glyph import FontSet, render_glyphs
+from chinesebert.training.run_log import log_path, read_log
 from chinesebert.vocabulary import read_vocabulary
 from launch.report import main as report
 from tests.conftest import ROOT
@@ -86,8 +87,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> Pat
 
 
 def history(run_directory: Path, step: int = STEPS) -> list[dict[str, Any]]:
-    """What a run logged up to a checkpoint."""
-    return json.loads((run_directory / f"checkpoint-{step}" / "trainer_state.json").read_text())["log_history"]
+    """What a run logged up to a step."""
+    return [entry for entry in read_log(log_path(run_directory)) if entry["step"] <= step]
 
 
 def losses(run_directory: Path, step: int = STEPS) -> list[float]:
@@ -102,7 +103,9 @@ def test_the_loss_falls(run: Path) -> None:
 def test_held_out_text_is_evaluated(run: Path) -> None:
     evaluations = [entry for entry in history(run) if "eval_loss" in entry]
     assert [entry["step"] for entry in evaluations] == [3, 6]
-    assert all(0 <= entry["eval_char_accuracy"] <= 1 and 0 <= entry["eval_word_accuracy"] <= 1 for entry in evaluations)
+    for entry in evaluations:
+        for name in ("whole_word_char", "whole_word_word", "character_char"):
+            assert 0 <= entry[f"eval_{name}_accuracy"] <= 1
     assert evaluations[1]["eval_loss"] < evaluations[0]["eval_loss"]
 
 
@@ -167,24 +170,38 @@ def test_the_tokenizer_of_the_model_is_that_of_the_corpus(run: Path, small_token
     assert ChineseBertTokenizer.from_pretrained(run / "hf").fingerprint == small_tokenizer.fingerprint
 
 
+def test_every_step_says_how_fast_it_was(run: Path) -> None:
+    for entry in history(run):
+        if entry["kind"] == "train":
+            assert entry["tokens_per_second"] == pytest.approx(2 * entry["tokens_per_second_per_device"])
+            assert entry["mfu"] > 0
+            assert 0 <= entry["padding"] < 0.1
+            assert 0 <= entry["data_wait"] <= 1
+            assert entry["memory_gb"] > 0
+
+
 def test_the_report_shows_losses_accuracies_and_guesses(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plot = tmp_path / "loss.png"
-    assert report([str(run), "--cloze", str(ROOT / "configs/pretrain/cloze.txt"), "--plot", str(plot)]) == 0
+    plot, page = tmp_path / "loss.png", tmp_path / "report.html"
+    cloze = str(ROOT / "configs/pretrain/cloze.txt")
+    assert report([str(run), "--cloze", cloze, "--plot", str(plot), "--output", str(page)]) == 0
     shown = capsys.readouterr().out
     evaluations = [entry for entry in history(run) if "eval_loss" in entry]
     assert f"{losses(run)[0]:.3f} at step 1  ->  {losses(run)[-1]:.3f} at step {STEPS}" in shown
-    assert f"whole words {evaluations[-1]['eval_word_accuracy']:.1%}" in shown
+    assert f"whole words {evaluations[-1]['eval_whole_word_word_accuracy']:.1%}" in shown
     assert "unigram entropy of the corpus" in shown
     row = next(line for line in shown.splitlines() if line.startswith("请把门【关】上。"))
     assert row.count("%") == 3
     assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "Masked-LM loss" in page.read_text(encoding="utf-8")
 
 
-def test_the_report_refuses_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report([str(tmp_path)]) == 2
-    assert f"{tmp_path}: holds no checkpoint" in capsys.readouterr().err
+def test_the_end_of_a_run_leaves_a_report_and_a_model_card(run: Path) -> None:
+    assert (run / "report.html").read_text(encoding="utf-8").count("data:image/png") > 3
+    card = (run / "hf" / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: fill-mask" in card
+    assert f"{STEPS} steps from scratch" in card
 
 
 def test_the_report_names_the_line_of_a_bad_cloze_sentence(

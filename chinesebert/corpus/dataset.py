@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from chinesebert.corpus.order import MixtureOrder, SampleOrder, mix
 from chinesebert.corpus.packing import RowDresser, RowPlan
-from chinesebert.masking import IGNORE_INDEX, NO_WORD, MaskedTokens, Masking, number_words
+from chinesebert.masking import IGNORE_INDEX, NO_WORD, Masking, number_words
 from chinesebert.sample_draws import Purpose, SampleDraws
 
 # Keeps the draws of evaluation apart from those of training under the same seed.
@@ -27,14 +28,15 @@ FILLER_ROW = -1
 Batch = dict[str, Any]
 """What ``__getitems__`` returns. Arrays of int64 ``[B, L]``:
 
-- what the model takes: ``input_ids``, ``pinyin_ids``, ``attention_mask``, ``position_ids``, ``segment_ids``, ``labels``;
+- ``input_ids``, ``pinyin_ids``, ``attention_mask``, ``position_ids``, ``segment_ids`` and ``labels``, for the model;
+- ``pinyin_labels``: the syllables before masking, for a model that predicts those too;
 - ``word_numbers``: equal for the tokens of one word, different for those of different words of the batch; ``NO_WORD``
   in rows whose words were not masked whole;
 
 int64 ``[N]``: ``masked_places``, the N places that have a label, as row * L + place in the row, in ascending order;
 
-and whole numbers: ``masked_tokens``, which is N, and ``padding``, how many of the B x L places hold none of the text.
-With them a loop need not ask the device, which would make it wait.
+and whole numbers: ``masked_tokens``, which is N; ``most_masked``, the N of the row that has most; and ``padding``, how
+many of the B x L places are [PAD]. With these a program need not ask the device, which would make it wait.
 """
 
 
@@ -110,7 +112,7 @@ class MaskedRows(Dataset[Batch]):
     def __getitem__(self, sample: int) -> Batch:
         """Sample number ``sample`` alone: as ``__getitems__``, its arrays of shape ``[L]`` and ``[N]``."""
         batch = self.__getitems__([sample])
-        return batch | {name: batch[name][0] for name in (*MODEL_INPUTS, "word_numbers")}
+        return batch | {name: batch[name][0] for name in (*MODEL_INPUTS, "pinyin_labels", "word_numbers")}
 
     def __getitems__(self, samples: Sequence[int]) -> Batch:
         """The samples with these numbers in the run, from 0 without end, see ``Batch``."""
@@ -128,26 +130,31 @@ class MaskedRows(Dataset[Batch]):
         phase._set_order(mix(self._seed ^ mix(number)) if number else self._seed)
         return phase
 
-    def _masked(self, row_numbers: Sequence[int], draws: SampleDraws, rates: Any = None) -> Batch:
+    def _masked(
+        self, row_numbers: Sequence[int], draws: SampleDraws, rates: NDArray[np.float64] | None = None
+    ) -> Batch:
         single = draws.uniform_per_sample(Purpose.SINGLE_SENTENCES) < self._single_probability
         rows = self._dresser([self._plan.locate(row) for row in row_numbers], single)
         masked = self._masking(rows.input_ids, rows.pinyin_ids, rows.word_starts, rows.is_text, draws, rates)
         words = number_words(rows.word_starts, rows.is_text)
         words[~masked.whole_words] = NO_WORD
         attention_mask = rows.segment_ids > 0
-        return _labelled(masked) | {
+        return _labelled(masked.labels, masked.places) | {
             "input_ids": masked.input_ids,
             "pinyin_ids": masked.pinyin_ids,
             "attention_mask": attention_mask.astype(np.int64),
             "position_ids": rows.position_ids,
             "segment_ids": rows.segment_ids,
+            "pinyin_labels": rows.pinyin_ids,
             "word_numbers": words,
             "padding": attention_mask.size - int(np.count_nonzero(attention_mask)),
         }
 
 
-def _labelled(masked: MaskedTokens) -> Batch:
-    return {"labels": masked.labels, "masked_places": masked.places, "masked_tokens": len(masked.places)}
+def _labelled(labels: NDArray[np.int64], places: NDArray[np.int64]) -> Batch:
+    """The labels of a batch, and what follows from their places."""
+    most = int(np.bincount(places // labels.shape[1], minlength=1).max())
+    return {"labels": labels, "masked_places": places, "masked_tokens": len(places), "most_masked": most}
 
 
 class HeldOutRows(MaskedRows):
@@ -161,8 +168,7 @@ class HeldOutRows(MaskedRows):
         if fillers.any():
             labels = batch["labels"]
             labels[fillers] = IGNORE_INDEX
-            places = np.flatnonzero(labels != IGNORE_INDEX)
-            batch |= {"masked_places": places, "masked_tokens": len(places)}
+            batch |= _labelled(labels, np.flatnonzero(labels != IGNORE_INDEX))
         return batch
 
     def batches(self, rank: int, ranks: int, batch_size: int, most: int) -> list[list[int]]:
@@ -239,11 +245,7 @@ def collate(batch: Batch) -> Batch:
     return {name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part for name, part in batch.items()}
 
 
-def collate_for_training(batch: Batch) -> dict[str, torch.Tensor]:
-    """The model's inputs alone, as tensors."""
-    return {name: torch.from_numpy(batch[name]) for name in MODEL_INPUTS}
-
-
-def collate_for_evaluation(batch: Batch) -> dict[str, torch.Tensor]:
-    """The model's inputs and ``word_numbers``, as tensors."""
-    return {name: torch.from_numpy(batch[name]) for name in (*MODEL_INPUTS, "word_numbers")}
+def model_inputs(batch: Batch) -> dict[str, Any]:
+    """What ``ChineseBertForMaskedLM`` takes of a collated batch, except ``pinyin_labels``, which few models want."""
+    layout = {"masked_positions": batch["masked_places"], "masked_per_row": batch["most_masked"]}
+    return {name: batch[name] for name in MODEL_INPUTS} | layout

@@ -7,6 +7,8 @@ one another; those of packed rows do or do not, as the switch ``isolate_document
 Where rows begin depends on the length alone. How a row is dressed is decided when it is read, anew in every epoch.
 """
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,20 +63,22 @@ class RowPlan:
         self.length = length
         self._blocks = [block for corpus in corpora for block in corpus.blocks]
         self._starts = [row_starts(block, length) for block in self._blocks]
-        self._first_rows = np.concatenate([[0], np.cumsum([len(starts) - 1 for starts in self._starts])])
-        last_blocks = np.cumsum([0, *(len(corpus.blocks) for corpus in corpora)])
-        self.corpus_rows: list[int] = np.diff(self._first_rows[last_blocks]).tolist()
+        self._first_rows = [0, *itertools.accumulate(len(starts) - 1 for starts in self._starts)]
+        last_blocks = itertools.accumulate((len(corpus.blocks) for corpus in corpora), initial=0)
+        self.corpus_rows = [
+            self._first_rows[last] - self._first_rows[first] for first, last in itertools.pairwise(last_blocks)
+        ]
 
     def __len__(self) -> int:
-        return int(self._first_rows[-1])
+        return self._first_rows[-1]
 
     def locate(self, row: int) -> TokenRange:
         """The block that holds a row, and the range of tokens in it."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} is outside range({len(self)})")
-        number = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        number = bisect_right(self._first_rows, row) - 1
         starts = self._starts[number]
-        place = row - int(self._first_rows[number])
+        place = row - self._first_rows[number]
         return self._blocks[number], int(starts[place]), int(starts[place + 1])
 
 
@@ -246,8 +250,9 @@ class _Text:
 
     def keep(self, kept: NDArray[np.bool_], lengths: NDArray[np.int64]) -> "_Text":
         """Some of the tokens, so many of each row."""
-        columns = (self.input_ids, self.pinyin_ids, self.begins_word, self.begins_segment)
-        return _Text.of(*(column[kept] for column in columns), lengths)  # type: ignore[arg-type]
+        return _Text.of(
+            self.input_ids[kept], self.pinyin_ids[kept], self.begins_word[kept], self.begins_segment[kept], lengths
+        )
 
 
 def _gather(ranges: Sequence[TokenRange], single: NDArray[np.bool_]) -> _Text:
@@ -258,7 +263,9 @@ def _gather(ranges: Sequence[TokenRange], single: NDArray[np.bool_]) -> _Text:
     at = 0
     for block, start, end in ranges:
         begins_segment[at] = True
-        first, last = block.document_starts.searchsorted((start + 1, end))
+        # numpy would copy all starts to compare them with a Python integer.
+        first = bisect_left(block.document_starts, start + 1)
+        last = bisect_left(block.document_starts, end, lo=first)
         if first < last:
             begins_segment[block.document_starts[first:last] + (at - start)] = True
         at += end - start
@@ -273,6 +280,6 @@ def _gather(ranges: Sequence[TokenRange], single: NDArray[np.bool_]) -> _Text:
 
 def _scattered(size: tuple[int, int], dtype: type, places: NDArray[np.int64], values: ArrayLike) -> NDArray:
     """An array of zeros with values at some places of it, counted row after row."""
-    array = np.zeros(size, dtype=dtype)
+    array: NDArray = np.zeros(size, dtype=dtype)
     array.reshape(-1)[places] = values
     return array

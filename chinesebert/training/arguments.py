@@ -121,6 +121,9 @@ class PretrainingArguments(TrainingArguments):
     dry_run: bool = field(
         default=False, metadata={"help": "Print sizes, steps, memory and expected time, and end without training."}
     )
+    dry_run_mfu: float = field(
+        default=0.4, metadata={"help": "Share of the device's peak that --dry_run assumes is reached."}
+    )
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where checkpoints, logs and the model go."})
@@ -275,7 +278,7 @@ def _check(args: PretrainingArguments) -> None:
     if args.seed < 0:
         raise InputError(f"seed is {args.seed}: it must not be negative")
     for name in (
-        *("single_sentence_probability", "whole_word_probability"),
+        *("single_sentence_probability", "whole_word_probability", "dry_run_mfu"),
         *("masking_probability", "masking_probability_end"),
     ):
         if getattr(args, name) is not None and not 0 <= getattr(args, name) <= 1:

@@ -1,5 +1,6 @@
 """The micro-batches of one rank, in order, made by worker processes while the model is busy."""
 
+import functools
 import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from chinesebert.batch_layout import masked_places, segment_bounds
-from chinesebert.corpus.dataset import MODEL_INPUTS, collate
+from chinesebert.batch_layout import segment_bounds
+from chinesebert.corpus.dataset import Batch, collate, model_inputs
+from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.training.timeline import Timeline
 
 
@@ -40,12 +42,22 @@ class RankBatches(Sampler[list[int]]):
                 yield list(range(start, start + segment.micro_batch_size))
 
 
-def collate_with_layout(batch: Any, segments: bool) -> dict[str, Any]:
-    """A batch as tensors, with what the model would have to look for in it: masked places and, if asked, segments."""
+def collate_for(model: ChineseBertForMaskedLM) -> Callable[[Batch], Batch]:
+    """What makes tensors of a batch, with all in ``inputs`` that a model takes of it."""
+    return functools.partial(
+        _collate,
+        segments="flash" in str(model.config._attn_implementation),
+        pronunciation=model.config.pronunciation_loss_weight > 0,
+    )
+
+
+def _collate(batch: Batch, segments: bool, pronunciation: bool) -> Batch:
     tensors = collate(batch)
-    tensors["layout"] = masked_places(tensors["labels"])
-    if segments:
-        tensors["layout"] |= segment_bounds(tensors["segment_ids"])
+    tensors["inputs"] = model_inputs(tensors)
+    if pronunciation:
+        tensors["inputs"]["pinyin_labels"] = tensors["pinyin_labels"]
+    if segments:  # flash attention takes the bounds of segments in place of a mask
+        tensors["inputs"] |= segment_bounds(tensors["segment_ids"])
     return tensors
 
 
@@ -80,7 +92,7 @@ def build_loader(
     )
 
 
-def read_batches(loader: DataLoader[Any]) -> Generator[dict[str, Any], None, None]:
+def read_batches(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
     """What a loader gives; close it to end the workers, which no signal does."""
     yield from loader
 
@@ -94,10 +106,9 @@ def _outlast_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
     """What the model takes of a batch, on the device; from pinned memory without waiting."""
-    inputs = {name: batch[name] for name in MODEL_INPUTS} | batch["layout"]
     return {
         name: part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part
-        for name, part in inputs.items()
+        for name, part in batch["inputs"].items()
     }

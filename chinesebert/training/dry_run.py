@@ -133,7 +133,13 @@ def parameters_by_part(config: ChineseBertConfig) -> dict[str, int]:
         "fusion": hidden * (3 * hidden + 1),
         "encoder": config.num_hidden_layers * layer,
         "head": hidden * (hidden + 1) + norm + config.vocab_size,
+        **_pronunciation_head(config),
     }
+
+
+def _pronunciation_head(config: ChineseBertConfig) -> dict[str, int]:
+    weights = (config.hidden_size + 1) * (config.num_syllables + 1)
+    return {"pronunciation head": weights} if config.pronunciation_loss_weight else {}
 
 
 def image_bytes(config: ChineseBertConfig) -> int:

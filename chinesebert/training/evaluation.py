@@ -1,20 +1,15 @@
 """Held-out text with fixed masks, by whole words and by characters, and sentences to complete."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from chinesebert.errors import InputError
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.batches import to_device
+from chinesebert.training.cloze import with_mask
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
-
-HIDDEN = re.compile("【(.)】")
 
 
 @torch.no_grad()
@@ -59,60 +54,41 @@ def evaluate(
     return {"eval_loss": losses / max(tokens, 1), **metrics}
 
 
-def read_cloze(path: str | Path) -> list[str]:
-    """The sentences of a cloze file, one character of each in 【】; lines that begin with # are comments.
+@torch.no_grad()
+def guess(
+    engine: TrainingEngine,
+    tokenizer: ChineseBertTokenizer,
+    sentences: list[str],
+    device: torch.device,
+    most: int = 3,
+) -> list[dict[str, Any]]:
+    """What the model puts for the hidden character of each sentence; all ranks must call it.
 
-    Raises:
-        InputError: the file cannot be read, or a line has not exactly one such character.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the sentences ({error})") from error
-    sentences = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if len(HIDDEN.findall(line)) != 1:
-            raise InputError(f"{path}:{number}: put exactly one character in 【】")
-        sentences.append(line.strip())
-    return sentences
-
-
-@dataclass(frozen=True)
-class Cloze:
-    """Sentences with one character hidden, and what a model puts there.
-
-    Attributes:
-        sentences: with the character in 【】.
+    Args:
+        engine: of the model.
         tokenizer: of the model.
-        guesses: how many to keep for each.
+        sentences: with one character in 【】.
+        device: of this rank.
+        most: guesses to keep for each.
+
+    Returns:
+        ``[{"sentence": …, "guesses": [[token, probability], …]}, …]``.
     """
-
-    sentences: list[str]
-    tokenizer: ChineseBertTokenizer
-    guesses: int = 3
-
-    @torch.no_grad()
-    def guess(self, engine: TrainingEngine, device: torch.device) -> list[dict[str, Any]]:
-        """The best guesses: ``[{"sentence": …, "guesses": [[token, probability], …]}, …]``; all ranks must call it."""
-        mask = self.tokenizer.mask_token
-        texts = [HIDDEN.sub(mask, sentence) for sentence in self.sentences]
-        inputs = self.tokenizer(texts, padding=True, return_tensors="pt").to(device)
-        engine.model.eval()
-        logits = engine.forward(**inputs).logits
-        engine.model.train()
-        rows, places = (inputs["input_ids"] == self.tokenizer.mask_token_id).nonzero(as_tuple=True)
-        best = logits[rows, places].float().softmax(dim=-1).topk(self.guesses)
-        return [
-            {
-                "sentence": sentence,
-                "guesses": [
-                    [self.tokenizer.convert_ids_to_tokens(token), round(probability, 4)]
-                    for token, probability in zip(tokens, probabilities, strict=True)
-                ],
-            }
-            for sentence, tokens, probabilities in zip(
-                self.sentences, best.indices.tolist(), best.values.tolist(), strict=True
-            )
-        ]
+    texts = [with_mask(sentence, tokenizer.mask_token) for sentence in sentences]
+    inputs = tokenizer(texts, padding=True, return_tensors="pt").to(device)
+    engine.model.eval()
+    logits = engine.forward(**inputs).logits
+    engine.model.train()
+    rows, places = (inputs["input_ids"] == tokenizer.mask_token_id).nonzero(as_tuple=True)
+    best = logits[rows, places].float().softmax(dim=-1).topk(most)
+    found = zip(sentences, best.indices.tolist(), best.values.tolist(), strict=True)
+    return [
+        {
+            "sentence": sentence,
+            "guesses": [
+                [tokenizer.convert_ids_to_tokens(token), round(probability, 4)]
+                for token, probability in zip(tokens, probabilities, strict=True)
+            ],
+        }
+        for sentence, tokens, probabilities in found
+    ]

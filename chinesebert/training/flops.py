@@ -1,6 +1,7 @@
 """Counts the floating-point operations of a training step: what the model needs, whatever a machine does besides.
 
-Matrix products only, two operations for each multiplication with its addition: the rest is under 1 % at base size.
+Matrix products only, two operations for each multiplication with its addition: the rest is under 1 % at base size, the
+convolution over the some 200 pairs of letters that occur in syllables included.
 Padding, recomputed activations and attention between tokens that do not see each other are not counted: a program that
 spends time on these uses its device worse, and its utilisation is to show it.
 """
@@ -73,25 +74,24 @@ def forward_flops(config: ChineseBertConfig, batch: BatchCounts) -> dict[str, fl
     places only.
 
     Keys: ``encoder`` (projections and feed-forward parts of all layers but the last), ``attention`` (scores and sums,
-    likewise), ``last layer`` (keys and values of all tokens, the rest of the masked), ``fusion``, ``pinyin`` (the
-    convolution), ``head``.
+    likewise), ``last layer`` (keys and values of all tokens, the rest of the masked), ``fusion``,
+    ``head``.
     """
     hidden, between = config.hidden_size, config.intermediate_size
     keys_and_values, feed_forward = 2 * 2 * hidden * hidden, 2 * 2 * hidden * between
     per_token = 2 * keys_and_values + feed_forward
     full_layers = config.num_hidden_layers - 1
+    syllables = config.num_syllables + 1 if config.pronunciation_loss_weight else 0
     seen = batch.pairs / batch.tokens if batch.tokens else 0.0
     per_pair = 2 * 2 * hidden
     glyph = 2 * config.glyph_dim * hidden
-    letters = (config.pinyin_length - 1) * 2 * 2 * config.pinyin_embedding_dim * hidden
     return {
         "encoder": full_layers * batch.tokens * per_token,
         "attention": full_layers * batch.pairs * per_pair,
         "last layer": batch.tokens * keys_and_values + batch.masked * (per_token - keys_and_values + seen * per_pair),
         "fusion": batch.distinct_tokens * (glyph + 2 * 2 * hidden * hidden)
         + batch.distinct_syllables * 2 * hidden * hidden,
-        "pinyin": batch.distinct_syllables * letters,
-        "head": batch.masked * 2 * hidden * (hidden + config.vocab_size),
+        "head": batch.masked * 2 * hidden * (hidden + config.vocab_size + syllables),
     }
 
 

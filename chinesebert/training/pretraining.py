@@ -1,17 +1,15 @@
 """Puts a pretraining run together from its settings: data, model, engine, loop."""
 
-import dataclasses
 import functools
-import importlib.metadata
-import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import yaml
+from torch.utils.data import DataLoader
 from transformers import set_seed
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
@@ -23,8 +21,9 @@ from chinesebert.errors import InputError
 from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+from chinesebert.training.announcements import Subject, card_facts, describe, describe_end, plan_of, start_facts
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import RankBatches, build_loader, collate_with_layout, read_batches
+from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
@@ -41,15 +40,8 @@ from chinesebert.training.checkpoints import (
     remove_unfinished,
     save_checkpoint,
 )
-from chinesebert.training.data import (
-    build_held_out_rows,
-    build_rows,
-    describe_mixture,
-    epochs,
-    open_data,
-    repetition_warnings,
-    unigram_entropy,
-)
+from chinesebert.training.cloze import read_cloze
+from chinesebert.training.data import build_held_out_rows, build_rows, epochs, open_data
 from chinesebert.training.device_peak import device_peak
 from chinesebert.training.engine import (
     TrainingEngine,
@@ -59,28 +51,34 @@ from chinesebert.training.engine import (
     parameter_groups,
     zero_stage,
 )
-from chinesebert.training.evaluation import Cloze, evaluate, read_cloze
+from chinesebert.training.environment import version_facts
+from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
+from chinesebert.training.model_card import CardFacts, write_model_card
+from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
 from chinesebert.training.stopping import StopRequest
 from chinesebert.training.throughput import Meter
 
-_PACKAGES = ("torch", "transformers", "deepspeed", "chinesebert-pretraining", "pypinyin", "numpy")
-
 
 def pretrain(args: PretrainingArguments) -> None:
     """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
-    output_dir, first = Path(args.output_dir or ""), args.process_index == 0
     stop = StopRequest()
-    cloze = read_cloze(args.cloze) if args.cloze else []
+    output_dir, first = Path(args.output_dir or ""), args.process_index == 0
+    cloze = read_cloze(Path(args.cloze)) if args.cloze else []
     schedule = _schedule(args)
     corpora, held_out = open_data(args)
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
     model = _starting_model(args, tokenizer)
     rows = build_rows(args, corpora, tokenizer)
+    subject = Subject(args, corpora, model, rows)
+    if args.dry_run:
+        if first:
+            print(plan_of(subject), flush=True)
+        return
     facts = run_facts(args, tokenizer, model, rows, corpora)
     checkpoint = _agreed_checkpoint(output_dir, args.resume, facts)
     progress = read_progress(checkpoint) if checkpoint else Progress()
@@ -93,53 +91,46 @@ def pretrain(args: PretrainingArguments) -> None:
     create_parent(output_dir / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
     if first:
         remove_unfinished(output_dir)
-        save_recipe(args)
-        _describe(args, corpora, model, rows)
+        _save_recipe(subject)
+        describe(subject)
         print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
 
     engine = _start_engine(args, model, checkpoint, progress)
     log = RunLog(output_dir, progress.step) if first else None
     if log:
-        log.event(progress.step, "resume" if checkpoint else "start", **_surroundings(args))
+        come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
+        log.event(progress.step, "resume" if checkpoint else "start", **start_facts(subject), **come_from)
 
     def save() -> Path:
         path = save_checkpoint(
-            output_dir, engine.partitions, progress, facts, package_versions(), _hf_writer(model, tokenizer)
+            output_dir, engine.partitions, progress, facts, version_facts(), _hf_writer(model, tokenizer)
         )
         if first:
             prune_checkpoints(output_dir, args.save_total_limit)
         return path
 
-    loader = build_loader(
-        rows,
-        RankBatches(args.timeline, args.process_index, args.world_size, progress.step),
-        functools.partial(collate_with_layout, segments=_flash(model)),
-        args.dataloader_num_workers,
-        _prefetch(args),
-        args.dataloader_pin_memory and args.device.type == "cuda",
+    peak = device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32)
+    boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    parts = Parts(
+        engine=engine,
+        timeline=args.timeline,
+        batches=read_batches(_training_loader(args, model, rows, progress.step)),
+        learning_rate=schedule,
+        progress=progress,
+        meter=Meter(model.config, args.device, peak, args.world_size),
+        count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
+        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
+        complete=functools.partial(guess, engine, tokenizer, cloze, args.device) if cloze else None,
+        save=save,
+        changed=_FilesOf(corpora + held_out).first_changed,
+        log=log,
+        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
     )
     state = TrainerState(
         global_step=progress.step,
         max_steps=args.max_steps,
         is_local_process_zero=args.local_process_index == 0,
         is_world_process_zero=first,
-    )
-    peak = device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32)
-    boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
-    parts = Parts(
-        engine=engine,
-        timeline=args.timeline,
-        batches=read_batches(loader),
-        learning_rate=schedule,
-        progress=progress,
-        meter=Meter(model.config, args.device, peak, args.world_size),
-        count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
-        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
-        complete=functools.partial(Cloze(cloze, tokenizer).guess, engine, args.device) if cloze else None,
-        save=save,
-        changed=_FilesOf(corpora + held_out).first_changed,
-        log=log,
-        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
     )
     stopped = TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
     if stopped:
@@ -150,15 +141,10 @@ def pretrain(args: PretrainingArguments) -> None:
                 flush=True,
             )
         return
-    on_first_rank(lambda: _publish_model(output_dir))
-    mixture = rows.phases[0].mixture
-    if first and mixture is not None:
-        print(
-            "mixture  this run has read",
-            *describe_mixture(corpora, mixture, progress.consumed_samples),
-            sep="\n",
-            flush=True,
-        )
+    on_first_rank(lambda: _publish_model(output_dir, card_facts(subject, progress)))
+    if first:
+        print(write_report_if_possible(output_dir), flush=True)
+        describe_end(subject, progress.consumed_samples)
 
 
 def run_facts(
@@ -262,6 +248,19 @@ def _prefetch(args: PretrainingArguments) -> int:
     return max(2, -(-2 * a_step // max(args.dataloader_num_workers, 1)))
 
 
+def _training_loader(
+    args: PretrainingArguments, model: ChineseBertForMaskedLM, rows: PhasedRows, step: int
+) -> DataLoader[Any]:
+    return build_loader(
+        rows,
+        RankBatches(args.timeline, args.process_index, args.world_size, step),
+        collate_for(model),
+        args.dataloader_num_workers,
+        _prefetch(args),
+        args.dataloader_pin_memory and args.device.type == "cuda",
+    )
+
+
 def _evaluation(
     args: PretrainingArguments,
     engine: TrainingEngine,
@@ -273,7 +272,7 @@ def _evaluation(
         name: build_loader(
             rows,
             rows.batches(args.process_index, args.world_size, args.per_device_eval_batch_size, args.eval_max_rows),
-            functools.partial(collate_with_layout, segments=_flash(model)),
+            collate_for(model),
             workers=0,
             prefetch=None,
             pin_memory=False,
@@ -281,11 +280,6 @@ def _evaluation(
         for name, rows in build_held_out_rows(args, held_out, tokenizer).items()
     }
     return functools.partial(evaluate, engine, loaders, args.device, _add_up)
-
-
-def _flash(model: ChineseBertForMaskedLM) -> bool:
-    """Whether attention takes the bounds of segments in place of a mask."""
-    return "flash" in str(model.config._attn_implementation)
 
 
 def _add_up(numbers: torch.Tensor) -> torch.Tensor:
@@ -310,10 +304,11 @@ def _hf_writer(
     return write
 
 
-def _publish_model(output_dir: Path) -> None:
-    """Puts the model of the last checkpoint in ``output_dir/hf``."""
+def _publish_model(output_dir: Path, facts: CardFacts) -> None:
+    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card."""
     with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
         shutil.copytree(list_checkpoints(output_dir)[-1] / HF_DIRECTORY, directory, dirs_exist_ok=True)
+        write_model_card(directory, facts)
 
 
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
@@ -341,61 +336,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def save_recipe(args: PretrainingArguments) -> None:
-    """Writes the resolved settings beside the checkpoints: recipe and flags together, defaults included."""
-    names = {item.name for item in dataclasses.fields(args) if item.init}
-    settings = {name: value for name, value in args.to_dict().items() if name in names}
-    with atomic_file(Path(args.output_dir or "") / RECIPE_FILE) as unfinished:
-        unfinished.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
-
-
-def package_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that decide a run."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "?"
-
-
-def _surroundings(args: PretrainingArguments) -> dict[str, Any]:
-    """What a run hangs on besides its recipe, for the report."""
-    gpu = args.device.type == "cuda"
-    device = torch.cuda.get_device_name(args.device) if gpu else f"{platform.machine()} CPU"
-    return {"ranks": args.world_size, "device": device, "versions": package_versions()}
-
-
-def _describe(
-    args: PretrainingArguments, corpora: list[PreparedCorpus], model: ChineseBertForMaskedLM, rows: PhasedRows
-) -> None:
-    """Prints what is about to run, so that a wrong setting is seen before it has cost anything."""
-    tokens = sum(corpus.manifest.tokens for corpus in corpora)
-    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    samples = args.timeline.consumed_samples(args.max_steps)
-    print(
-        f"model    {parameters / 1e6:.1f}M parameters trained, {args.init_from or args.model}\n"
-        f"data     {tokens:,} tokens, {len(rows.phases[0]):,} rows of {args.timeline.phases[0].length}; "
-        f"{corpora[0].manifest.readings}",
-        *_describe_batches(args),
-        f"run      {args.max_steps:,} steps = {rows.epochs(samples):.1f} epochs, to {args.output_dir}\n"
-        f"unigram entropy {unigram_entropy(corpora, args.data_weights):.3f} nats: what a model scores that knows "
-        "frequencies and ignores the context",
-        sep="\n",
-        flush=True,
-    )
-    mixture = rows.phases[0].mixture
-    if mixture is not None:
-        lines = describe_mixture(corpora, mixture, samples) + repetition_warnings(mixture, samples)
-        print("mixture  this run will read", *lines, sep="\n", flush=True)
-
-
-def _describe_batches(args: PretrainingArguments) -> Iterator[str]:
-    for number, segment in enumerate(args.timeline.segments):
-        since = f", {segment.length} tokens long, from step {segment.first_step + 1:,}" if number or args.phases else ""
-        yield (
-            f"batch    {segment.batch_size} rows = {args.world_size} ranks x {segment.micro_batch_size} rows x "
-            f"{segment.micro_batches(args.world_size)} accumulated{since}"
-        )
+def _save_recipe(subject: Subject) -> None:
+    """Writes the resolved settings beside the checkpoints."""
+    with atomic_file(Path(subject.args.output_dir or "") / RECIPE_FILE) as unfinished:
+        unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")

@@ -1,0 +1,116 @@
+"""The card of a model: the hub can read it, its code works, and it gives nothing of the machine away."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM, ChineseBertTokenizer
+from chinesebert.training.model_card import CardCorpus, CardFacts, write_model_card
+
+SIZES: dict[str, Any] = {
+    "num_hidden_layers": 1,
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+def facts(**changes: Any) -> CardFacts:
+    settings: dict[str, Any] = {
+        "name": "my-run",
+        "config": ChineseBertConfig(**SIZES),
+        "parameters": 1_234_567,
+        "steps": 500,
+        "tokens_seen": 9_876_543,
+        "corpora": [CardCorpus("/home/somebody/corpora/web", 12_000, 3_400_000, 2.9)],
+        "recipe": {
+            "max_steps": 500,
+            "learning_rate": 1e-4,
+            "phases": [{"steps": 100, "max_length": 128}],
+            "bf16": True,
+            "output_dir": "/home/somebody/out",
+            "train_data": ["/home/somebody/corpora/web"],
+            "glyphs": "/home/somebody/glyphs",
+        },
+        "results": {"eval_loss": 4.5678, "eval_whole_word_word_accuracy": 0.1234},
+        "results_step": 450,
+        "versions": {"torch": "2.8.0"},
+        "hardware": {"device": "a | b", "ranks": 2},
+    }
+    return CardFacts(**settings | changes)
+
+
+def card(directory: Path, **changes: Any) -> str:
+    return write_model_card(directory, facts(**changes)).read_text(encoding="utf-8")
+
+
+def test_the_hub_can_read_the_metadata(tmp_path: Path) -> None:
+    _, front, body = card(tmp_path).split("---\n", 2)
+    metadata = yaml.safe_load(front)
+    assert metadata["language"] == ["zh"]
+    assert metadata["library_name"] == "transformers"
+    assert metadata["pipeline_tag"] == "fill-mask"
+    assert "chinesebert" in metadata["tags"]
+    assert "license" not in metadata
+    assert "# license" in front
+    assert body.startswith("\n# my-run\n")
+
+
+def test_the_hubs_own_reader_takes_the_card(tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    write_model_card(tmp_path, facts())
+    assert ModelCard.load(tmp_path / "README.md").data.pipeline_tag == "fill-mask"
+
+
+def test_the_card_says_what_was_done(tmp_path: Path) -> None:
+    shown = card(tmp_path)
+    for line in (
+        "| parameters trained | 1,234,567 |",
+        "| web | 12,000 | 3,400,000 | 2.90 |",
+        "500 steps from scratch; 9,876,543 tokens of text were read.",
+        "| learning_rate | 0.0001 |",
+        "| phases | [{max_length: 128, steps: 100}] |",
+        "| bf16 | true |",
+        "On held-out text after 450 steps",
+        "| loss (nats a masked token) | 4.568 |",
+        "| masked whole words, all of the word right | 12.3% |",
+        "| torch | 2.8.0 |",
+        "| device | a \\| b |",
+        "| ranks | 2 |",
+    ):
+        assert line in shown
+
+
+def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
+    shown = card(tmp_path, started_from="/home/somebody/models/bert-base/")
+    assert "somebody" not in shown
+    assert "from the weights of bert-base;" in shown
+
+
+def test_a_run_without_evaluation_says_so(tmp_path: Path) -> None:
+    assert "No held-out text was evaluated." in card(tmp_path, results={}, results_step=None)
+
+
+def test_the_code_of_the_card_works(
+    tmp_path: Path,
+    small_tokenizer: ChineseBertTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = ChineseBertConfig(
+        **SIZES, vocab_size=len(small_tokenizer.tokens()), num_syllables=len(small_tokenizer.readings.syllables)
+    )
+    ChineseBertForMaskedLM(config).save_pretrained(tmp_path)
+    small_tokenizer.save_pretrained(tmp_path)
+    found = re.search(r"```python\n(.*?)```", card(tmp_path), re.DOTALL)
+    assert found
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(found[1], names)
+    assert names["logits"].shape[-1] == config.vocab_size
+    assert "token_str" in capsys.readouterr().out
