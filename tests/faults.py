@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from chinesebert.training import checkpoints, pretraining
+from chinesebert.training import checkpoints, loop, pretraining
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.loop import TrainingLoop
 
@@ -78,26 +78,15 @@ def fill_disk(directory: str, first_step: int, last_step: int) -> None:
     """Leaves next to no space on a disk before the saves of some steps."""
     save, ballast = TrainingLoop._save, Path(directory) / "ballast"
 
-    def save_on_full_disk(loop: TrainingLoop, last: bool) -> None:
+    def save_on_full_disk(training: TrainingLoop, last: bool) -> None:
         if dist.get_rank() == 0:
             ballast.unlink(missing_ok=True)
-            if first_step <= loop._parts.progress.step <= last_step:
+            if first_step <= training._parts.progress.step <= last_step:
                 status = os.statvfs(directory)
                 ballast.write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - (1 << 20))))
-        save(loop, last)
+        save(training, last)
 
     TrainingLoop._save = save_on_full_disk  # type: ignore[method-assign]
-
-
-def dawdle(seconds: float) -> None:
-    """Makes every step take longer."""
-    step = TrainingLoop._step
-
-    def slow_step(loop: TrainingLoop) -> str | None:
-        time.sleep(seconds)
-        return step(loop)
-
-    TrainingLoop._step = slow_step  # type: ignore[method-assign]
 
 
 def kill_while_pruning() -> None:
@@ -110,3 +99,16 @@ def kill_while_pruning() -> None:
         shutil.rmtree(path, ignore_errors)
 
     checkpoints.shutil = SimpleNamespace(rmtree=remove_half)  # type: ignore[assignment]
+
+
+def change_corpus(path: str, before_step: int) -> None:
+    """Rewrites a file of a corpus while it is trained on; the run looks at its files at every step."""
+    step = TrainingLoop._step
+    loop._CHECK_SECONDS = 0.0
+
+    def step_after_change(training: TrainingLoop) -> str | None:
+        if training._parts.progress.step + 1 == before_step and dist.get_rank() == 0:
+            Path(path).write_bytes(Path(path).read_bytes())
+        return step(training)
+
+    TrainingLoop._step = step_after_change  # type: ignore[method-assign]
