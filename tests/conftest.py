@@ -1,7 +1,7 @@
 """What the tests share: the bundled sample text, a small vocabulary over it, and corpora prepared from it."""
 
-from pathlib import Path
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest

@@ -1,9 +1,8 @@
-"""What goes wrong in the middle of a run, for ``RankServer``: each function breaks one thing in the rank that calls it."""
+"""What goes wrong in the middle of a run, for ``RankServer``: each function breaks one thing in its rank."""
 
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,5 +1,6 @@
 """Pretraining runs of a few seconds for tests: started by the real launcher, watched, interrupted, compared."""
 
+import contextlib
 import json
 import os
 import signal
@@ -83,12 +84,10 @@ def finish(process: "subprocess.Popen[bytes]", directory: Path, status: int | No
 def kill_all(process: "subprocess.Popen[bytes]") -> None:
     """SIGKILL to a launcher and all that it has started, and waits until they are gone."""
     below = descendants(process.pid)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
-    wait_until(lambda: not any(map(_runs, below)), "the end of killed processes")
+    wait_until(lambda: not any(map(is_alive, below)), "the end of killed processes")
 
 
 def descendants(process: int) -> list[int]:
@@ -113,7 +112,8 @@ def _children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def _runs(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process is there, and not one that has ended and nobody has asked for."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

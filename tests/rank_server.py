@@ -20,7 +20,11 @@ import yaml
 
 from tests.pretraining_runs import ENVIRONMENT, ROOT, Settings, free_port
 
-_IMPORTED_LATE = ("deepspeed.runtime.zero.muon.muon_optimizer", "deepspeed.runtime.zero.stage3", "torch._inductor.compile_fx")
+_IMPORTED_LATE = (
+    "deepspeed.runtime.zero.muon.muon_optimizer",
+    "deepspeed.runtime.zero.stage3",
+    "torch._inductor.compile_fx",
+)
 _SECONDS_AFTER_FAILURE = 20
 
 

@@ -72,9 +72,7 @@ def test_losses_stay_those_of_the_whole_batch(whole: Path, split: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_launcher_gives_the_losses_of_the_whole_batch(
-    whole: Path, exact_recipe: Settings, tmp_path: Path
-) -> None:
+def test_the_launcher_gives_the_losses_of_the_whole_batch(whole: Path, exact_recipe: Settings, tmp_path: Path) -> None:
     for ranks, rows in ((1, 8), (2, 4), (4, 2)):
         output = tmp_path / f"{ranks}" / "out"
         settings = {"per_device_train_batch_size": rows, "max_steps": 20, "output_dir": str(output)}

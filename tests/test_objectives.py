@@ -82,7 +82,9 @@ def test_length_and_batch_grow_as_the_recipe_says(phased: Path) -> None:
     assert [entry["consumed_samples"] for entry in logged] == [4, 8, 16, 24, 32, 40, 48, 56]
 
 
-def test_phases_and_ramp_are_shown_before_the_run(rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path) -> None:
+def test_phases_and_ramp_are_shown_before_the_run(
+    rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path
+) -> None:
     shown = rank_server.run(tiny_recipe | IN_PHASES | {"max_steps": 5, "output_dir": str(tmp_path)}, ranks=1)
     assert "batch    8 rows = 1 ranks x 2 rows x 4 accumulated, 32 tokens long, from step 1" in shown
     assert "batch    8 rows = 1 ranks x 4 rows x 2 accumulated, 64 tokens long, from step 5" in shown
@@ -100,9 +102,7 @@ def test_a_run_in_phases_does_not_go_on_with_others(
 def test_every_masking_strategy_trains(
     rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path, strategy: str
 ) -> None:
-    rank_server.run(
-        tiny_recipe | {"masking_strategy": strategy, "max_steps": 4, "output_dir": str(tmp_path)}, ranks=1
-    )
+    rank_server.run(tiny_recipe | {"masking_strategy": strategy, "max_steps": 4, "output_dir": str(tmp_path)}, ranks=1)
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
     # Words count as right or wrong where they are masked whole.
     assert (entries(tmp_path)[-1]["word_accuracy"] == 0) or strategy != "char"
@@ -261,7 +261,9 @@ def test_glyph_rows_are_trained_where_that_is_asked_for(
     assert_same_bits(tmp_path / "resumed" / "checkpoint-6", tmp_path / "whole" / "checkpoint-6")
 
 
-def run_from(server: RankServer, recipe: Settings, checkpoint: Path, tokenizer: ChineseBertTokenizer, **more: Any) -> Path:
+def run_from(
+    server: RankServer, recipe: Settings, checkpoint: Path, tokenizer: ChineseBertTokenizer, **more: Any
+) -> Path:
     """Three steps from a foreign checkpoint, on a corpus prepared with its vocabulary, twice: the second goes on."""
     folder = checkpoint.parent
     corpus = small_corpora.prepare(folder / "corpus", small_corpora.DOCUMENTS * 9, tokenizer)

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.pretraining_runs import (
     entries,
     events,
     finish,
+    is_alive,
     kill_all,
     last_step,
     launch,
@@ -28,6 +28,7 @@ from tests.pretraining_runs import (
     start,
     wait_until,
 )
+from tests.rank_server import RankServer
 
 Launcher = "subprocess.Popen[bytes]"
 
@@ -65,7 +66,7 @@ def stop(recipe: Settings, directory: Path, send: Callable[[Launcher], None], st
         wait_until(lambda: last_step(output) >= 3, "its third step", process)
         below = descendants(process.pid)
         send(process)
-        wait_until(lambda: not any(map(_alive, below)), "the end of the ranks")
+        wait_until(lambda: not any(map(is_alive, below)), "the end of the ranks")
     finally:
         finish(process, directory, status)
     (stopped,) = events(output, "stopped")
@@ -77,15 +78,8 @@ def stop(recipe: Settings, directory: Path, send: Callable[[Launcher], None], st
     return output
 
 
-def _alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def test_sigterm_to_the_ranks_saves_and_ends_well_and_the_same_command_goes_on(
-    tiny_recipe: Settings, rank_server, tmp_path: Path
+    tiny_recipe: Settings, rank_server: RankServer, tmp_path: Path
 ) -> None:
     output = stop(tiny_recipe, tmp_path, to_ranks(signal.SIGTERM), status=0)
     assert "stopped by SIGTERM" in printed(tmp_path)

@@ -90,9 +90,7 @@ def test_a_ramp_takes_as_long_for_every_size() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "ramp", [Ramp(16, 4, 8), Ramp(20, 4, 8), Ramp(4, 5, 8), Ramp(4, 4, 2), Ramp(4, 4, 0)], ids=str
-)
+@pytest.mark.parametrize("ramp", [Ramp(16, 4, 8), Ramp(20, 4, 8), Ramp(4, 5, 8), Ramp(4, 4, 2), Ramp(4, 4, 0)], ids=str)
 def test_a_ramp_that_does_not_lead_to_the_batch_is_refused(ramp: Ramp) -> None:
     with pytest.raises(InputError, match="whole increments must lead"):
         Timeline([Phase(100, 64, 1)], 16, ramp)
