@@ -206,8 +206,8 @@ def _build_lamb(
         from pytorch_optimizer import Lamb
     except ImportError as error:
         raise InputError("optimizer lamb needs a package: pip install 'chinesebert-pretraining[lamb]'") from error
-    # As its authors have it (You et al. 2020, algorithm 2, and their code): decay is part of a layer's step, which is as
-    # long as learning rate x norm from the first one on; biases and norms, which do not decay, move as with Adam.
+    # As its authors have it (You et al. 2020, algorithm 2, and their code): decay is part of a layer's step, which is
+    # learning rate x norm from the first one on; biases and norms, which do not decay, move as with Adam.
     groups = [group | {"adam": group["weight_decay"] == 0} for group in groups]
     lamb: Any = Lamb(groups, lr=learning_rate, betas=betas, eps=epsilon, weight_decouple=False, adam_debias=True)
     lamb.clamp = float("inf")  # the package takes no norm for more than 10; those of a base model are 15 to 80
