@@ -40,6 +40,12 @@ def file_checksums(path: str | os.PathLike[str]) -> FileChecksums:
     return FileChecksums(digest.hexdigest(), "".join(pieces))
 
 
+def file_crc32(path: str | os.PathLike[str]) -> str:
+    """The CRC-32 of ``FileChecksums`` alone, at several times the speed."""
+    with open(path, "rb") as file:
+        return "".join(f"{zlib.crc32(piece):08x}" for piece in iter(lambda: file.read(PIECE_BYTES), b""))
+
+
 def changed_bit(expected: int, found: int, length: int) -> int | None:
     """Which single bit of a piece has changed, going by its CRC-32; None where it takes more than one.
 

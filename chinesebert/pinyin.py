@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,9 @@ from .vocabulary import han_character
 PINYIN_ALPHABET = "012345abcdefghijklmnopqrstuvwxyz"
 # Letters and tone of one syllable fill at most 8 places: the length that the released checkpoints use.
 PINYIN_LENGTH = 8
+
+# Unicode's combining macron, acute, caron and grave.
+_TONE_MARKS = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 
 READINGS_FILE = "readings.json"
 _READINGS_FORMAT = 2
@@ -149,7 +153,7 @@ class Readings:
         characters = {word: syllables[0] for word, syllables in overrides.items() if len(word) == 1}
         phrases = {word: syllables for word, syllables in overrides.items() if len(word) > 1}
         digest = hashlib.sha256(repr(sorted(overrides.items())).encode()).hexdigest()[:12]
-        source = f"{self.source} with {len(overrides)} overrides ({digest})"
+        source = f"{self.source} with {len(overrides)} override{'' if len(overrides) == 1 else 's'} ({digest})"
         return Readings({**self.characters, **characters}, {**self.phrases, **phrases}, source, self.segmentation)
 
     @functools.cached_property
@@ -191,15 +195,16 @@ def _override(
     word, syllables = fields[0], tuple(_as_known(syllable, known) for syllable in fields[1:])
     if len(word) != len(syllables):
         raise InputError(
-            f"{path}:{number}: {word!r} has {len(word)} characters but {len(syllables)} syllables; write one for each, "
-            "such as: 重庆 chong2 qing4"
+            f"{path}:{number}: {word!r} differs in its numbers of characters ({len(word)}) and of syllables "
+            f"({len(syllables)}); write one for each, such as: 重庆 chong2 qing4"
         )
     for character in word:
         if not han_character(character):
             raise InputError(f"{path}:{number}: {character!r} is not a Han character; only these have readings")
     for syllable in syllables:
         if syllable not in known:
-            close = difflib.get_close_matches(syllable, known, n=3)
+            with_digit = _with_tone_digit(syllable)
+            close = [with_digit] if with_digit in known else difflib.get_close_matches(with_digit, known, n=3)
             remedy = f"did you mean {' or '.join(close)}?" if close else "write letters (v for ü) and a tone digit 1-4"
             raise InputError(f"{path}:{number}: {syllable!r} is no syllable of this reading dictionary; {remedy}")
     return word, syllables
@@ -209,6 +214,14 @@ def _as_known(syllable: str, known: set[str]) -> str:
     """``lü5`` as the dictionary writes it: ``lv``, or ``lv5`` where it marks the neutral tone."""
     syllable = syllable.lower().replace("ü", "v")
     return syllable if syllable in known else syllable.removesuffix("5")
+
+
+def _with_tone_digit(syllable: str) -> str:
+    """``háng`` as ``hang2``, ``lǜ`` as ``lv4``."""
+    parts = unicodedata.normalize("NFD", syllable).replace("u\u0308", "v")  # letters, and marks of their own
+    return "".join(part for part in parts if part not in _TONE_MARKS) + "".join(
+        _TONE_MARKS.get(part, "") for part in parts
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,9 +1,10 @@
 """Word boundaries: where jieba's words begin in a text, character by character.
 
 The words are those of jieba's accurate mode with its HMM for unknown words, found by its compiled twin rjieba
-(jieba-rs). The two cut Chinese alike, to the last word of everything they were compared on, but not Latin words and
-numbers (``key-value``, ``4.6.2``): jieba's own rule for these is applied afterwards. Where rjieba is not installed,
-jieba does it all, at an eighth of the speed.
+(jieba-rs). The two cut Chinese alike wherever one way to cut is likelier than all others. Where several are equally
+likely, as with pieces that stand three times or more in a row (江江江江江), rounding decides, and now and then
+differently in each. Latin words and numbers (``key-value``, ``4.6.2``) they cut differently: jieba's own rule for
+these is applied afterwards. Where rjieba is not installed, jieba does it all, at an eighth of the speed.
 """
 
 import functools
@@ -46,19 +47,30 @@ class UserWords:
     balance: int = 0
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "UserWords":
+    def load(cls, path: str | os.PathLike[str], skipped: list[str] | None = None) -> "UserWords":
         """Reads a jieba user dictionary: ``word [frequency] [tag]`` a line; without a frequency jieba chooses one.
 
+        Args:
+            path: the file.
+            skipped: gets what is wrong with each line that cannot be used; without it, the first one is an error.
+
         Raises:
-            InputError: the file cannot be read, or a line holds a word that jieba could never find.
+            InputError: the file cannot be read, or holds no word that jieba could find.
         """
         try:
             lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot read the words ({error}); give a UTF-8 file, a word a line") from error
-        words = [_user_word(path, number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+        words = []
+        for number, line in enumerate(lines, 1):
+            try:
+                words += [_user_word(path, number, line.strip())] if line.strip() else []
+            except InputError as error:
+                if skipped is None:
+                    raise
+                skipped.append(str(error))
         if not words:
-            raise InputError(f"{path}: holds no words; write one a line")
+            raise InputError(skipped[0] if skipped else f"{path}: holds no words; write one a line")
         return cls.of(words)
 
     @classmethod

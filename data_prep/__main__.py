@@ -10,6 +10,7 @@ if __name__ == "__main__":  # not where this module is imported: others may need
 
 from chinesebert.errors import InputError
 
+_DESCRIPTION = "From text and fonts to what pretraining reads. Each command has a --help of its own."
 # Command -> what it does. The module of the same name is imported only when it is asked for: they are heavy.
 COMMANDS = {
     "vocab": "build a BERT-layout WordPiece vocabulary from text",
@@ -24,7 +25,7 @@ COMMANDS = {
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The parser of ``command``; without one, the parser that lists all commands."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m data_prep", description=_DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in COMMANDS.items():
         subparser = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)

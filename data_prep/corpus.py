@@ -22,19 +22,22 @@ from data_prep.pipeline.executors import EXECUTORS, Runner, executor_options, pr
 from data_prep.pipeline.outcome import Outcome, read_outcome
 from data_prep.pipeline.progress import progress_bar
 from data_prep.pipeline.publication import (
-    begin_or_go_on,
+    begin,
     check_rejected,
     check_replaceable,
+    find_unfinished,
     is_complete,
     is_published,
     publish,
     publish_rejected,
 )
 from data_prep.pipeline.recipe import Recipe, check_places, load_recipe
+from data_prep.pipeline.slurm_jobs import cancel_jobs_of_killed_runs
 from data_prep.pipeline.stages import Plan, stages
 from data_prep.pipeline.steps import load_annotator
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder, Workspace
 from data_prep.readers import SUPPORTED
+from data_prep.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help=f"files, folders, globs, URLs that fsspec opens, or hf-dataset:NAME: {SUPPORTED}",
+        help=f"files, folders, globs, URLs that fsspec opens, or hf-dataset:NAME[[:CONFIG]:SPLIT]: {SUPPORTED}",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="the prepared corpus to write")
     parser.add_argument("--text_field", default="text", help="field of JSON lines, column of Parquet with the text")
@@ -97,24 +100,26 @@ def run(args: argparse.Namespace) -> None:
     workers = _number_of_workers(args)
     check_places(args)
     recipe = load_recipe(args)
-    output, workspace = Path(args.output), Workspace.beside(args.output)
-    with workspace.lock(), _terminated_as_interrupted():
-        if _is_done(output, workspace, recipe, args):
-            workspace.remove()  # of a run that was killed while it cleaned up
+    output, folder = Path(args.output), UnfinishedFolder.beside(args.output)
+    with folder.lock(), _terminated_as_interrupted():
+        cancel_jobs_of_killed_runs(folder)
+        if _is_done(output, folder, recipe, args):
+            folder.clear()  # of a run that was killed while it cleaned up
             print(f"{output}: complete already, made with the same settings; --overwrite prepares it again")
             return
         check_replaceable(output)
-        if begin_or_go_on(workspace, recipe, args.restart):
-            print(f"going on in {workspace.directory}")
-        outcome = _prepare(recipe, workspace, args, workers, options)
+        workspace = find_unfinished(folder, recipe, args.restart)
+        if workspace:
+            print(f"going on in {folder.directory}")
+        outcome = _prepare(recipe, workspace or begin(folder, recipe), args, workers, options)
     _report(output, outcome, time.monotonic() - started)
 
 
-def _is_done(output: Path, workspace: Workspace, recipe: Recipe, args: argparse.Namespace) -> bool:
+def _is_done(output: Path, folder: UnfinishedFolder, recipe: Recipe, args: argparse.Namespace) -> bool:
     if not args.overwrite:
         return is_complete(output, recipe, args.strict)
     try:  # the run that was to overwrite may have been killed after its last step
-        return is_published(workspace) and is_complete(output, recipe, args.strict)
+        return is_published(folder.workspace()) and is_complete(output, recipe, args.strict)
     except InputError:
         return False  # it made another corpus
 
@@ -132,15 +137,14 @@ def _prepare(
         outcome = read_outcome(workspace)
         _show_losses(outcome)
         publish_rejected(workspace, args.rejected)
-        workspace.remove()  # nothing in it is worth going on with
+        workspace.unfinished.clear()  # nothing in it is worth going on with
         dropped = any(step.dropped for step in outcome.steps if step.name != "annotate")
         why = "all documents were dropped, see the table; change the thresholds" if dropped else error
         raise InputError(f"{', '.join(map(str, args.input))}: {why}") from error
     except InputError as error:
         raise InputError(f"{error}\n{_how_to_go_on(workspace)}") from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise InputError(f"{where}{error.strerror or error}\n{_how_to_go_on(workspace)}") from error
+        raise InputError(f"{workspace.describe(error)}\n{_how_to_go_on(workspace)}") from error
     except KeyboardInterrupt:
         print(f"\n{_how_to_go_on(workspace)}")
         raise
@@ -209,8 +213,8 @@ def _check_read(outcome: Outcome, strict: bool) -> None:
 
 def _how_to_go_on(workspace: Workspace) -> str:
     return (
-        f"what is done is kept in {workspace.directory}: the same command goes on from there, with --restart it begins "
-        "afresh"
+        f"what is done is kept in {workspace.unfinished.directory}: the same command goes on from there, with "
+        "--restart it begins afresh"
     )
 
 
@@ -226,8 +230,9 @@ def _report(output: Path, outcome: Outcome, seconds: float) -> None:
     outcome.bad.report()
     if outcome.steps:
         print("\n".join(outcome.table()))
+    counts = [(manifest.documents, "document"), (manifest.sentences, "sentence"), (manifest.words, "word")]
     print(
-        f"{output}: {manifest.documents:,} documents, {manifest.sentences:,} sentences, {manifest.words:,} words, "
-        f"{manifest.tokens:,} tokens ({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
+        f"{output}: {', '.join(counted(*count) for count in counts)}, {counted(manifest.tokens, 'token')} "
+        f"({manifest.unknown_tokens / manifest.tokens:.3%} unknown) in {seconds:.1f} s; "
         f"{size / manifest.tokens:.2f} bytes a token; unigram entropy {manifest.unigram_entropy():.3f} nats"
     )

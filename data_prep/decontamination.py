@@ -57,6 +57,7 @@ from data_prep.ngrams import (
     prefix_sums,
     span_hashes,
 )
+from data_prep.wording import counted
 
 # Long enough arrays for numpy, short enough for the second-level cache.
 _BATCH_CHARACTERS = 1 << 16
@@ -148,7 +149,8 @@ class IndexReport:
 
     def lines(self) -> list[str]:
         """For the user to read."""
-        read = f"evaluation sets: {self.files:,} files, {self.texts:,} texts, {self.n_grams:,} different n-grams"
+        counts = [(self.files, "file"), (self.texts, "text"), (self.n_grams, "different n-gram")]
+        read = f"evaluation sets: {', '.join(counted(*count) for count in counts)}"
         return [read, *(f"  passed over {name}" for name in self.skipped)]
 
 
@@ -413,10 +415,16 @@ class Decontaminate(CleaningStep):
     def _why(self, texts: list[str]) -> list[Dropped | None]:
         normalised = NormalisedTexts(texts, han_table())
         found: list[Dropped | None] = [None] * len(texts)
+        with_common = set()
         for text, entry, start, end in zip(*self._index.find(normalised), strict=True):
-            if found[text] is None and entry not in self._common:
+            if entry in self._common:
+                with_common.add(text)
+            elif found[text] is None:
                 name = self._index.files[self._index.file_numbers[entry]]
                 found[text] = Dropped("contains evaluation text", f"{name}: {normalised.original(start, end)}")
+        for text in with_common:
+            if found[text] is None:
+                self.tally.add_kept("only phrases of many documents")
         return found
 
     @cached_property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chinesebert.corpus.verification import Rule, Verification, verify_corpus
 from chinesebert.errors import InputError
+from data_prep.wording import counted
 
 DAMAGED = 1
 
@@ -54,12 +55,13 @@ def summary(directory: str, verification: Verification, seconds: float) -> str:
     """The last line: what was checked, and what that came to."""
     counts = verification.counts
     read = (
-        f"{verification.shards:,} shards, {counts.documents:,} documents, {counts.tokens:,} tokens in {seconds:.1f} s"
+        f"{counted(verification.shards, 'shard')}, {counted(counts.documents, 'document')}, "
+        f"{counted(counts.tokens, 'token')} in {seconds:.1f} s"
     )
     if verification.is_good:
         return f"{directory}: OK, every checksum and all {len(Rule)} rules hold; {read}"
     rules = verification.findings.counts
-    failures = f"{sum(rules.values()):,} failure{'s' if sum(rules.values()) > 1 else ''}"
+    failures = counted(sum(rules.values()), "failure")
     return (
         f"{directory}: DAMAGED, {failures} of {len(rules)} rule{'s' if len(rules) > 1 else ''}; {read}; "
         "copy the files again, or prepare the text again"

@@ -3,6 +3,10 @@
 ::
 
     deepspeed launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT
+
+Or in a job of Slurm, a task for each GPU (``launch/pretrain.sbatch``)::
+
+    srun python launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT
 """
 
 import os
@@ -11,18 +15,13 @@ import warnings
 from typing import Any
 
 from chinesebert.errors import InputError
+from chinesebert.training.slurm import is_slurm_task, ranks_from_slurm
 
 
 def main() -> int:
     """Runs one rank; returns its exit status (2 for bad input)."""
-    if "RANK" not in os.environ:
-        print(
-            "error: start it with the launcher: deepspeed launch/pretrain.py …  (on a machine without GPUs: "
-            "deepspeed --num_accelerators 2 launch/pretrain.py …)",
-            file=sys.stderr,
-        )
-        return 2
     try:
+        _find_place()
         _prepare_process()
         from chinesebert.training.arguments import parse_arguments
 
@@ -32,12 +31,24 @@ def main() -> int:
 
         pretrain(args)
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # once a machine
+        if os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0":  # once a machine
             print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     finally:
         _leave_process_group()
     return 0
+
+
+def _find_place() -> None:
+    """Makes sure that the environment says which rank of how many this is: a launcher has said so, or Slurm has."""
+    if "RANK" in os.environ:
+        return
+    if not is_slurm_task(os.environ):
+        raise InputError(
+            "start it with the launcher: deepspeed launch/pretrain.py …  (on a machine without GPUs: "
+            "deepspeed --num_accelerators 2 launch/pretrain.py …)"
+        )
+    os.environ.update(ranks_from_slurm(os.environ))
 
 
 def _prepare_process() -> None:

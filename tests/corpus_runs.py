@@ -20,6 +20,7 @@ from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.vocabulary import SPECIAL_TOKEN_IDS
 from data_prep.__main__ import main
 from data_prep.pipeline import stages
+from data_prep.pipeline.workspace import UnfinishedFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_prep" / "sample"
@@ -170,9 +171,15 @@ def decoded_documents(corpus: Path) -> list[str]:
     return found
 
 
-def workspace_of(output: Path) -> Path:
+def unfinished_folder(output: Path) -> Path:
     """Where an unfinished run keeps its work."""
-    return output.with_name(output.name + ".unfinished")
+    return UnfinishedFolder.beside(output).directory
+
+
+def workspace_of(output: Path) -> Path:
+    """The folder of the run that is at work, or was; a name that nothing has where there is none."""
+    workspace = UnfinishedFolder.beside(output).workspace()
+    return workspace.directory if workspace else unfinished_folder(output) / "none"
 
 
 def completed_tasks(output: Path) -> list[str]:

@@ -77,9 +77,14 @@ def test_documents_are_grouped_in_order_and_none_is_lost() -> None:
     assert len(groups) == 2
 
 
-def test_a_text_is_repeated_up_to_a_length(tmp_path: Path) -> None:
-    path = benchmark.write_text(tmp_path, ["一二三", "四五"], 12)
-    assert path.read_text(encoding="utf-8").split() == ["一二三", "四五", "一二三", "四五", "一二三"]
+def test_a_text_is_repeated_up_to_a_length_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_FILE_CHARACTERS", 5)
+    files = sorted(benchmark.write_text(tmp_path, ["一二三", "四五"], 12).iterdir())
+    assert [file.read_text(encoding="utf-8").split() for file in files] == [
+        ["一二三", "四五"],
+        ["一二三", "四五"],
+        ["一二三"],
+    ]
 
 
 def test_the_whole_command_is_timed_with_its_memory(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ def outcome(text: str) -> str | Dropped:
         ("&ldquo;好&rdquo;&nbsp;&copy;&#x4e2d;&#22269;&yen;100", "“好” ©中国¥100"),
         ("&amp;nbsp;缩进&nbsp；&nbsp两格&#8203;", "缩进  两格"),
         ("&lt;p&gt;转义过的段落&lt;/p&gt;", "转义过的段落"),
+        ("&lt;div class='a'&gt;第一行&lt;br&gt;第二行", "第一行\n第二行"),
+        ("<p>第一行&lt;br&gt;第二行</p>", "第一行\n第二行"),
+        ("[b]粗[i]斜[/i][/b]，[B]大写[/b]。", "粗斜，大写。"),
         ('正文在这里<a href="http://www.example.com/', "正文在这里"),
         ("[url=http://example.com]链接[/url]，图[img]http://example.com/a.jpg[/img]。", "链接，图。"),
         (".TRS_Editor P{line-height:2;font-family:宋体;}\n关于印发通知的决定", "关于印发通知的决定"),
@@ -43,6 +46,7 @@ def test_markup_is_taken_out(text: str, expected: str) -> None:
         "若 a < b 且 c > d，则 f(x) = x² + 1；其中 x ≠ 0。",
         "地址是 http://example.com/?a=1&copy=2&lt=3，AT&T 和 R&D 不变。",
         "音标 [i] 和 [u] 的读法；数组 a[0]、a[i]。",
+        "路径是 [/home]，元素是 a[b]。",
         "当配置了 {headless: false} 之后，就可以看到 Chrome 的操作。",
         "设置 body { color: red } 之后，文字变成红色。",
         "《<红楼梦>研究》<前言>",
@@ -50,6 +54,11 @@ def test_markup_is_taken_out(text: str, expected: str) -> None:
 )
 def test_text_with_signs_stays(text: str) -> None:
     assert outcome(text) == text
+
+
+@pytest.mark.parametrize("tag", ["br", "p", "br/"])
+def test_an_escaped_tag_that_prose_speaks_of_stays(tag: str) -> None:
+    assert outcome(f"换行时写 &lt;{tag}&gt; 就可以了，不必关闭。") == f"换行时写 <{tag}> 就可以了，不必关闭。"
 
 
 def test_script_lines_are_taken_out_of_an_article() -> None:

@@ -348,8 +348,15 @@ def test_raw_text_in_place_of_a_corpus_is_refused_with_the_command_to_prepare_it
 
 
 def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{tmp_path / 'none'}: no such prepared corpus"):
+    with pytest.raises(InputError, match=f"{tmp_path / 'none'}: no such prepared corpus; see that the path"):
         PreparedCorpus(tmp_path / "none")
+
+
+def test_a_corpus_that_has_lost_its_manifest_is_not_taken_for_raw_text(copy: Path) -> None:
+    (copy / "manifest.json").unlink()
+    with pytest.raises(InputError, match=rf"{copy}: has shards but no manifest\.json; copy the whole folder") as error:
+        PreparedCorpus(copy)
+    assert "--input" not in str(error.value)
 
 
 def test_a_missing_shard_is_named(copy: Path) -> None:
@@ -434,5 +441,25 @@ def test_corpora_of_different_vocabularies_are_refused_by_name(prepared: Path, t
 
 def test_corpora_of_different_readings_are_refused_as_such(prepared: Path, copy: Path) -> None:
     change_manifest(copy, tokenizer_fingerprint="another", readings="pypinyin 0.1")
-    with pytest.raises(InputError, match=f"{copy}: was prepared with another readings.*pypinyin 0.1"):
+    with pytest.raises(InputError, match=f"{copy}: was prepared with other readings than .*pypinyin 0.1.* --readings"):
         open_corpora([prepared, copy])
+    change_manifest(copy, readings=Manifest.load(prepared).readings)
+    with pytest.raises(InputError, match=r"with other readings or normalisation than .* --tokenizer and --readings"):
+        open_corpora([prepared, copy])
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, small_vocabulary: Path, capsys: Captured) -> None:
+    (tmp_path / "in.txt").write_text("好\n", encoding="utf-8")
+    assert prepare(tmp_path / "in.txt", tmp_path / "out", small_vocabulary) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert f"{tmp_path / 'out'}: 1 document, 1 sentence, 1 word, 1 token (" in told
+    assert "; 1 shard, 1 document, 1 token in " in told
+
+
+def test_the_help_of_the_program_is_for_its_users(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert "From text and fonts to what pretraining reads" in told
+    assert "add_arguments" not in told

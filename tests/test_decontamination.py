@@ -379,7 +379,7 @@ def test_what_is_no_chinese_text_is_passed_over_by_name(tmp_path: Path) -> None:
     (tmp_path / "sets" / "test.txt").write_text(QUESTION, encoding="utf-8")
     report = build_index([tmp_path / "sets"], tmp_path / "index")
     assert report.skipped == ["sets/labels.txt: no Chinese text", "sets/photo.png: not a text file"]
-    assert report.lines()[0] == "evaluation sets: 1 files, 1 texts, 10 different n-grams"
+    assert report.lines()[0] == "evaluation sets: 1 file, 1 text, 10 different n-grams"
     assert contains(tmp_path / "index", PASSAGE) is None
 
 

@@ -6,6 +6,7 @@ system that all its machines see; Ray's start a cluster of two nodes on this mac
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,10 @@ import pytest
 
 from chinesebert.errors import InputError
 from data_prep.pipeline import steps
-from data_prep.pipeline.executors import executor_options, process_pool
+from data_prep.pipeline.executors import Runner, executor_options, process_pool
+from data_prep.pipeline.slurm_jobs import cancel_jobs_of_killed_runs
+from data_prep.pipeline.stages import Stage
+from data_prep.pipeline.workspace import UnfinishedFolder, Workspace
 from tests.corpus_runs import (
     CLEANING,
     WebText,
@@ -29,6 +33,7 @@ from tests.corpus_runs import (
     prepare,
     processes_of_group,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -191,6 +196,15 @@ def slurm() -> Iterator[list[str]]:
         subprocess.run(["scancel", job.split("_")[0]], check=False)
 
 
+def killed_while_cleaning(text: WebText, output: Path, slurm: list[str]) -> None:
+    """A run on Slurm that got SIGKILL at its second stage; its jobs go on."""
+    process = start(text.inputs, output, *text.flags(), *slurm)
+    while process.poll() is None and not (workspace_of(output) / "clean" / "00000001.arrow").exists():
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+
+
 def gone(jobs: Callable[[], object]) -> bool:
     """Whether there are none within half a minute: a job takes a moment to end."""
     deadline = time.monotonic() + 30
@@ -242,16 +256,90 @@ def test_an_interrupted_run_leaves_no_jobs_on_slurm(web_text: WebText, tmp_path:
 def test_jobs_of_a_killed_run_do_not_write_into_a_restart_with_other_settings(
     web_text: WebText, tmp_path: Path, slurm: list[str]
 ) -> None:
-    process = start(web_text.inputs, tmp_path / "out", *web_text.flags(), *slurm)
-    while process.poll() is None and not (workspace_of(tmp_path / "out") / "clean" / "00000001.arrow").exists():
-        time.sleep(0.05)
-    process.kill()  # its jobs go on
-    process.communicate()
+    killed_while_cleaning(web_text, tmp_path / "out", slurm)
     (tmp_path / "other.yaml").write_text("steps: [{name: length, min_han: 400}]", encoding="utf-8")
     flags = ["--cleaning", str(tmp_path / "other.yaml")]
-    assert prepare(web_text.inputs, tmp_path / "out", *flags, "--restart", *slurm) == 0
+    assert prepare(web_text.inputs, tmp_path / "out", *flags, "--restart", *slurm, chunk=CHUNK) == 0
     assert prepare(web_text.inputs, tmp_path / "local", *flags) == 0
     assert digests(tmp_path / "out") == digests(tmp_path / "local")
+
+
+@pytest.mark.slow
+def test_jobs_of_a_killed_run_that_cannot_be_cancelled_do_not_write_into_a_restart(
+    web_text: WebText, tmp_path: Path, slurm: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_cleaning(web_text, tmp_path / "out", slurm)
+    monkeypatch.setattr("data_prep.corpus.cancel_jobs_of_killed_runs", lambda folder: None)
+    (tmp_path / "other.yaml").write_text("steps: [{name: length, min_han: 400}]", encoding="utf-8")
+    flags = ["--cleaning", str(tmp_path / "other.yaml")]
+    assert queued_jobs()
+    assert prepare(web_text.inputs, tmp_path / "out", *flags, "--restart") == 0
+    assert prepare(web_text.inputs, tmp_path / "local", *flags) == 0
+    assert digests(tmp_path / "out") == digests(tmp_path / "local")
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_goes_on_first_cancels_its_jobs(
+    web_text: WebText, tmp_path: Path, capsys: Captured, slurm: list[str]
+) -> None:
+    killed_while_cleaning(web_text, tmp_path / "out", slurm)
+    assert queued_jobs()
+    assert prepare(web_text.inputs, tmp_path / "out", *web_text.flags()) == 0  # this time on this machine
+    assert re.search(r"cancelled the jobs of an earlier run: \d+\ngoing on in", capsys.readouterr().out)
+    assert not queued_jobs()
+    assert prepare(web_text.inputs, tmp_path / "local", *web_text.flags()) == 0
+    assert digests(tmp_path / "out") == digests(tmp_path / "local")
+
+
+@pytest.fixture
+def imitated_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of jobs, ``ID NAME`` a line, that ``squeue`` shows; ``scancel`` takes out those of the given ids."""
+    (tmp_path / "bin").mkdir()
+    queue = tmp_path / "queue"
+    programs = {"squeue": f"cat {queue}", "scancel": f'for id; do sed -i "/^$id /d" {queue}; done'}
+    for name, script in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return queue
+
+
+def submitted(folder: UnfinishedFolder, name: str) -> Workspace:
+    """A workspace of a run that submitted jobs."""
+    workspace = Workspace(folder.directory / name)
+    workspace.logs("clean").mkdir(parents=True)
+    (workspace.logs("clean") / "launch_script.slurm").touch()
+    return workspace
+
+
+def test_all_jobs_of_earlier_runs_are_cancelled_and_no_others(
+    imitated_slurm: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = UnfinishedFolder(tmp_path / "out.unfinished")
+    for name in ("run-aaaaaaaa", "run-bbbbbbbb"):
+        submitted(folder, name)
+    jobs = ["7 corpus-clean-run-aaaaaaaa", "7 corpus-clean-run-aaaaaaaa", "8 my job-run-aaaaaaaa"]
+    jobs += ["9 corpus-read-run-bbbbbbbb", "10 corpus-clean-run-cccccccc", "11 bash"]
+    imitated_slurm.write_text("\n".join(jobs) + "\n", encoding="utf-8")
+    cancel_jobs_of_killed_runs(folder)
+    assert imitated_slurm.read_text(encoding="utf-8").splitlines() == jobs[-2:]
+    printed = capsys.readouterr().out
+    assert "earlier run: 7, 8\n" in printed and "earlier run: 9\n" in printed
+
+
+def test_a_machine_without_slurm_goes_on_without_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = UnfinishedFolder(tmp_path / "out.unfinished")
+    submitted(folder, "run-aaaaaaaa")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cancel_jobs_of_killed_runs(folder)
+
+
+def test_a_task_of_a_run_that_was_given_up_does_nothing(web_text: WebText, tmp_path: Path) -> None:
+    given_up = Workspace(tmp_path / "out.unfinished" / "run-aaaaaaaa")
+    stage = Stage("clean", "cleaning", [steps.ReadChunk(given_up, "read", "clean")], 1)
+    with pytest.raises(InputError, match="run-aaaaaaaa: this run has been given up"):
+        Runner("local", given_up, 1, {}, None).run(stage)
+    assert not (given_up.directory / "failures").exists()
 
 
 def test_what_slurm_refuses_is_an_error_with_its_words(
@@ -369,14 +457,21 @@ def nodes_at_work() -> Iterator[set[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "asked"),
+    [
+        ("cpus_per_task=1000", "asks for 1000 CPUs (cpus_per_task)"),
+        ("mem_per_cpu_gb=90000", "and 90000.0 GB (cpus_per_task × mem_per_cpu_gb)"),
+    ],
+)
 def test_a_task_that_no_node_of_ray_has_room_for_is_refused(
-    web_text: WebText, tmp_path: Path, ray_cluster: str
+    web_text: WebText, tmp_path: Path, ray_cluster: str, option: str, asked: str
 ) -> None:
-    options = ["--executor", "ray", "--executor_options", "cpus_per_task=1000"]
-    process = start(web_text.inputs, tmp_path / "out", *options)
+    process = start(web_text.inputs, tmp_path / "out", "--executor", "ray", "--executor_options", option)
     try:
         printed, _ = process.communicate(timeout=40)
-        assert process.returncode == 2 and "cpus_per_task" in printed, printed
+        assert process.returncode == 2, printed
+        assert asked in printed and "the largest node has 1 CPUs and" in printed
     finally:
         if processes_of_group(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
@@ -431,7 +526,8 @@ def test_ctrl_c_ends_a_run_on_ray(web_text: WebText, tmp_path: Path, ray_cluster
         os.killpg(process.pid, signal.SIGINT)
         printed, _ = process.communicate(timeout=30)
         assert process.returncode == 130, printed
-        assert f"what is done is kept in {workspace_of(tmp_path / 'out')}" in printed
+        assert f"what is done is kept in {unfinished_folder(tmp_path / 'out')}" in printed
+        assert gone(lambda: [command for command in ray_processes() if command.startswith("ray::_run_task")])
     finally:
         if processes_of_group(process.pid):
             os.killpg(process.pid, signal.SIGKILL)

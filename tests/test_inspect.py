@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chinesebert.corpus.format import Manifest, unpack_pinyin_ids, unpack_sentence_starts, unpack_word_starts
-from chinesebert.corpus.shard_stream import read_shard
+from chinesebert.corpus.shard_stream import read_shard, schema_end
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from data_prep.__main__ import main
 from data_prep.inspection.blocks import CorpusBlocks
@@ -454,6 +454,8 @@ def damage(corpus: Path, how: str) -> None:
         shard.unlink()
     elif how == "cut short":
         shard.write_bytes(shard.read_bytes()[:-30])
+    elif how == "schema":
+        flip_bit(shard, schema_end(shard) // 2, 6)
     elif how in ("offsets", "values"):
         begin, _ = next(read_shard(shard)).spans[0 if how == "offsets" else 1]
         flip_bit(shard, begin + 5, 7)
@@ -478,7 +480,7 @@ def test_a_manifest_that_does_not_fit_is_refused(
     assert what in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("how", ["missing", "cut short", "offsets", "values", "tokenizer"])
+@pytest.mark.parametrize("how", ["missing", "cut short", "schema", "offsets", "values", "tokenizer"])
 def test_a_damaged_corpus_is_refused_by_name(prepared: Path, tmp_path: Path, how: str, capsys: Captured) -> None:
     corpus = Path(shutil.copytree(prepared, tmp_path / "corpus"))
     damage(corpus, how)
@@ -486,6 +488,19 @@ def test_a_damaged_corpus_is_refused_by_name(prepared: Path, tmp_path: Path, how
     error = capsys.readouterr().err
     assert str(corpus / ("tokenizer" if how == "tokenizer" else "shard-00001.arrow")) in error
     assert how == "tokenizer" or f"python -m data_prep verify {corpus}" in error
+    assert how not in ("schema", "offsets", "values") or "its checksum is not that of the manifest" in error
+
+
+def test_a_damaged_shard_is_refused_by_its_sha256_where_the_manifest_has_no_crc32(
+    prepared: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    corpus = Path(shutil.copytree(prepared, tmp_path / "corpus"))
+    shards = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))["shards"]
+    change_manifest(corpus, shards=[shard | {"crc32": ""} for shard in shards])
+    assert main(["inspect", str(corpus), "--no_report"]) == 0
+    damage(corpus, "values")
+    assert main(["inspect", str(corpus), "--no_report"]) == 2
+    assert "shard-00001.arrow: is damaged, its checksum" in capsys.readouterr().err
 
 
 def test_the_name_of_the_command_hides_no_module_of_python(root: Path) -> None:

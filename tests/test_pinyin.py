@@ -367,12 +367,16 @@ def test_overridden_readings_are_saved_and_loaded(readings: Readings, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("重庆 chong2 qing4\n重庆 chong2\n", ":2: '重庆' has 2 characters but 1 syllables; write one for each"),
-        ("重庆\n", ":1: '重庆' has 2 characters but 0 syllables"),
-        ("重 庆 chong2 qing4\n", ":1: '重' has 1 characters but 3 syllables"),
+        (
+            "重庆 chong2 qing4\n重庆 chong2\n",
+            ":2: '重庆' differs in its numbers of characters (2) and of syllables (1); write one for each",
+        ),
+        ("重庆\n", ":1: '重庆' differs in its numbers of characters (2) and of syllables (0)"),
+        ("重 庆 chong2 qing4\n", ":1: '重' differs in its numbers of characters (1) and of syllables (3)"),
         ("A股 a gu3\n", ":1: 'A' is not a Han character"),
         ("重庆 chong2 qinq4\n", ":1: 'qinq4' is no syllable of this reading dictionary; did you mean "),
-        ("重庆 chóng qìng\n", ":1: 'chóng' is no syllable of this reading dictionary; "),
+        ("重庆 chóng qìng\n", ":1: 'chóng' is no syllable of this reading dictionary; did you mean chong2?"),
+        ("绿 LǛ\n", ":1: 'lǜ' is no syllable of this reading dictionary; did you mean lv4?"),
         ("重庆 chong2 xyz9\n", ":1: 'xyz9' is no syllable of this reading dictionary; "),
         ("# nothing\n\n", ": holds no readings; write lines such as: 重庆 chong2 qing4"),
         ("", ": holds no readings"),

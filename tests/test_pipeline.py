@@ -1,7 +1,10 @@
 """The corpus program as a pipeline: what it writes for any number of workers, what it says, and how it goes on."""
 
+import argparse
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import gzip
 import io
 import itertools
@@ -32,9 +35,10 @@ from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from data_prep.__main__ import main
 from data_prep.duplicates import NearMatches
 from data_prep.pipeline import publication, stages, steps
+from data_prep.pipeline.recipe import check_places
 from data_prep.pipeline.settings import changes, load_settings, refuse_changes
 from data_prep.pipeline.stages import chunk_characters, group_sources
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder, Workspace
 from data_prep.readers import Source
 from tests.conftest import ROOT
 from tests.corpus_runs import (
@@ -47,6 +51,7 @@ from tests.corpus_runs import (
     quick_tokenizer,
     sample_documents,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -129,13 +134,13 @@ def half_done(web_text: WebText, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("half")
     with interrupted(steps.Annotate, 5):
         assert prepare(web_text.inputs, folder / "c", *web_text.flags(), "--rejected", str(folder / "r")) == 130
-    return workspace_of(folder / "c")
+    return unfinished_folder(folder / "c")
 
 
 @pytest.fixture
 def unfinished(half_done: Path, tmp_path: Path) -> Path:
     """An output whose workspace is a copy of the interrupted one."""
-    shutil.copytree(half_done, workspace_of(tmp_path / "corpus"))
+    shutil.copytree(half_done, unfinished_folder(tmp_path / "corpus"))
     return tmp_path / "corpus"
 
 
@@ -235,6 +240,22 @@ def test_the_table_shows_what_a_step_changed(run: Run) -> None:
     assert any(re.match(r"  personal_data +1 changed ", line) for line in run.printed)
 
 
+def test_the_table_counts_documents_that_are_kept_as_their_evaluation_text_is_common(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    formula = "本法自公布之日起施行，由国务院负责解释并且制定实施细则和有关的办法。"
+    leaked = "南方的春天来得早，山上的花开了一片又一片，孩子们每天放学以后都去看。"
+    documents = [f"第{number}部法律说了许多不同的事。\n{formula}" for number in "一二三四五六七八九十百千"]
+    (tmp_path / "in.txt").write_text("\n\n".join([*documents, leaked, f"{leaked}\n{formula}"]), encoding="utf-8")
+    (tmp_path / "dev.txt").write_text(f"{formula}\n{leaked}\n", encoding="utf-8")
+    assert prepare([tmp_path / "in.txt"], tmp_path / "out", "--decontaminate", str(tmp_path / "dev.txt")) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"\n  decontamination: only phrases of many documents +12 kept\n", table)
+    assert re.search(r"\n  decontamination: contains evaluation text +-2 ", table)
+    (step,) = json.loads((tmp_path / "out/preparation.json").read_text(encoding="utf-8"))["outcome"]["steps"]
+    assert step["kept"] == {"only phrases of many documents": 12}
+
+
 def test_no_table_is_printed_where_nothing_may_be_dropped(tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "in.txt").write_text("重庆的银行。", encoding="utf-8")
     assert prepare([tmp_path / "in.txt"], tmp_path / "out") == 0
@@ -330,7 +351,7 @@ def test_a_rerun_may_have_another_number_of_workers(run: Run, unfinished: Path) 
 
 
 def test_half_written_files_of_a_killed_task_do_not_reach_the_output(run: Run, unfinished: Path) -> None:
-    workspace = Workspace.beside(unfinished)
+    workspace = Workspace(workspace_of(unfinished))
     leftovers = [
         workspace.directory / "pieces" / "00000005.arrow.elsewhere-1.tmp",
         workspace.directory / "clean" / "00000002.arrow.elsewhere-1.tmp",
@@ -370,9 +391,9 @@ def published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A corpus whose run was killed when it had its name, before the workspace was removed."""
     flags = [*run.text.flags(), "--rejected", str(tmp_path / "r")]
     with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "remove", lambda workspace: None)
+        patch.setattr(UnfinishedFolder, "clear", lambda folder: None)
         assert prepare(run.text.inputs, tmp_path / "corpus", *flags) == 0
-    assert workspace_of(tmp_path / "corpus").exists()
+    assert unfinished_folder(tmp_path / "corpus").exists()
     return tmp_path / "corpus"
 
 
@@ -381,7 +402,7 @@ def test_a_run_that_was_killed_after_its_last_step_is_complete(run: Run, publish
     flags = [*run.text.flags(), "--rejected", str(published.parent / "r")]
     assert prepare(run.text.inputs, published, *flags) == 0
     assert "complete already" in capsys.readouterr().out
-    assert not workspace_of(published).exists()
+    assert not unfinished_folder(published).exists()
 
 
 def test_overwriting_after_a_kill_at_the_end_writes_a_whole_corpus(run: Run, published: Path) -> None:
@@ -398,36 +419,30 @@ def test_overwriting_with_other_settings_after_a_kill_at_the_end_is_not_refused(
 
 @contextlib.contextmanager
 def interrupted_while_deleting(folder: Path, entries: int) -> Iterator[None]:
-    """Ctrl-C comes when so many entries of a folder have been deleted: files first, the logs last.
+    """Ctrl-C comes when so many entries of a workspace have been deleted: the settings first, the logs last.
 
     A folder lists its entries in any order, and this is the worst: what says which tasks are complete goes last.
     """
-    list_folder, delete_folder, delete_file = Path.iterdir, shutil.rmtree, Path.unlink
+    delete_folder, delete_file = shutil.rmtree, Path.unlink
     left = itertools.count(entries, -1)
-
-    def in_order(path: Path) -> list[Path]:
-        return sorted(list_folder(path), key=lambda entry: (entry.is_dir(), entry.name == "logs", entry.name))
 
     def check() -> None:
         if next(left) <= 0:
             raise KeyboardInterrupt
 
     def rmtree(path: Any, *args: Any, **options: Any) -> None:
-        if Path(path).parent == folder:
-            check()
-        elif folder.name in Path(path).name:  # the folder itself, under whatever name
-            for entry in in_order(Path(path)):
+        if Path(path) == folder:
+            for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name == "logs", entry.name)):
                 check()
                 delete_folder(entry) if entry.is_dir() else delete_file(entry)
         delete_folder(path, *args, **options)
 
     def unlink(path: Path, missing_ok: bool = False) -> None:
-        if path.parent == folder and path.suffix == ".json":
+        if path == folder / "settings.json":
             check()
         delete_file(path, missing_ok)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "iterdir", lambda path: iter(in_order(path) if path == folder else list_folder(path)))
         patch.setattr(shutil, "rmtree", rmtree)
         patch.setattr(Path, "unlink", unlink)
         yield
@@ -476,25 +491,43 @@ def test_a_complete_run_is_not_done_again(run: Run, complete: Path, capsys: Capt
     assert read == []
     assert f"{complete}: complete already, made with the same settings; --overwrite" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before
-    assert not workspace_of(complete).exists()
+    assert not unfinished_folder(complete).exists()
 
 
 def test_a_complete_run_does_not_take_the_work_of_another_away(run: Run, complete: Path) -> None:
     # Two shells: one prepares the corpus again with --overwrite, the other gives the command without it.
-    workspace = Workspace.beside(complete)
-    with workspace.lock():
-        (workspace.directory / "read").mkdir()
+    folder = UnfinishedFolder.beside(complete)
+    with folder.lock():
+        workspace = folder.begin()
         prepare(run.text.inputs, complete, *run.flags())
-        assert (workspace.directory / "read").is_dir()
+        assert workspace.directory.is_dir()
 
 
 def test_two_runs_at_a_time_are_refused(run: Run, unfinished: Path, capsys: Captured) -> None:
     flags = [*run.text.flags(), "--rejected", str(unfinished.parent / "r")]
-    before = digests(workspace_of(unfinished))
-    with Workspace.beside(unfinished).lock():
+    before = digests(unfinished_folder(unfinished))
+    with UnfinishedFolder.beside(unfinished).lock():
         error = refused(capsys, prepare(run.text.inputs, unfinished, *flags))
-    assert f"{workspace_of(unfinished)}: another run is preparing this corpus; wait for it" in error
-    assert digests(workspace_of(unfinished)) == before
+    assert f"{unfinished_folder(unfinished)}: another run is preparing this corpus; wait for it" in error
+    assert digests(unfinished_folder(unfinished)) == before
+
+
+def test_the_lock_of_a_folder_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = UnfinishedFolder(tmp_path / "corpus.unfinished")
+    lock_file = fcntl.flock
+    with contextlib.ExitStack() as first:
+        first.enter_context(folder.lock())
+
+        def end_first(file: Any, operation: int) -> None:  # the second has opened the file, and not yet locked it
+            first.close()
+            lock_file(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", end_first)
+        with folder.lock():
+            assert (folder.directory / "lock").exists()
+            with pytest.raises(Exception, match="another run is preparing this corpus"), folder.lock():
+                pass
+    assert not folder.directory.exists()
 
 
 # ------------------------------------------------------------------------------------------------------- other settings
@@ -540,9 +573,12 @@ def other(tmp_path: Path, small_vocabulary: Path) -> dict[str, Path]:
 
 # What is added to the command (a later flag takes the place of an earlier one) -> what the refusal names.
 OTHER_SETTINGS: dict[str, tuple[Callable[[dict[str, Path]], Sequence[str | Path]], str]] = {
-    "tokenizer": (lambda other: ["--tokenizer", other["vocabulary"]], r'  tokenizer: "[0-9a-f]+", was "[0-9a-f]+"'),
-    "words": (lambda other: ["--words", other["words"]], r'  words: "[0-9a-f]+", was none'),
-    "readings": (lambda other: ["--readings", other["readings"]], r"  readings: .*1 overrides.*, was .pypinyin"),
+    "tokenizer": (
+        lambda other: ["--tokenizer", other["vocabulary"]],
+        "  tokenizer: SHA-256 [0-9a-f]{8}…, was SHA-256 [0-9a-f]{8}…",
+    ),
+    "words": (lambda other: ["--words", other["words"]], "  words: SHA-256 [0-9a-f]{8}…, was none"),
+    "readings": (lambda other: ["--readings", other["readings"]], r"  readings: .*1 override.*, was .pypinyin"),
     "threshold": (lambda other: ["--cleaning", other["longer"]], r"  cleaning\[2\]\.min_han: 11, was 10"),
     "step": (lambda other: ["--cleaning", other["fewer"]], "  cleaning: 3 entries, was 4 entries"),
     "duplicates": (lambda other: ["--cleaning", other["similar"]], r"  duplicates\.similarity: 0\.8, was 0\.7"),
@@ -557,12 +593,12 @@ def test_an_unfinished_run_with_another_setting_is_refused_and_kept(
     run: Run, unfinished: Path, other: dict[str, Path], capsys: Captured, name: str
 ) -> None:
     added, message = OTHER_SETTINGS[name]
-    before = digests(workspace_of(unfinished))
+    before = digests(unfinished_folder(unfinished))
     command = [*run.text.flags(), "--rejected", str(unfinished.parent / "r"), *map(str, added(other))]
     error = refused(capsys, prepare(run.text.inputs, unfinished, *command))
-    assert re.search(rf"{workspace_of(unfinished)}: was begun with other settings:(\n.*)*\n{message}", error)
+    assert re.search(rf"{unfinished_folder(unfinished)}: was begun with other settings:(\n.*)*\n{message}", error)
     assert "run the command as before to go on, or with --restart" in error
-    assert digests(workspace_of(unfinished)) == before
+    assert digests(unfinished_folder(unfinished)) == before
 
 
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
@@ -571,7 +607,7 @@ def test_a_complete_corpus_with_another_setting_is_refused_and_kept(
 ) -> None:
     added, message = OTHER_SETTINGS[name]
     error = refused(capsys, prepare(run.text.inputs, complete, *run.flags(), *map(str, added(other))))
-    assert re.search(rf"^error: {complete}: was (begun|made) with other settings:(\n.*)*\n{message}", error)
+    assert re.search(rf"^error: {complete}: was made with other settings:(\n.*)*\n{message}", error)
     assert "--output" in error and "--overwrite" in error
     assert digests(complete) == digests(run.corpus)
 
@@ -586,7 +622,8 @@ def test_an_input_that_changed_is_named(
         error = refused(
             capsys, prepare(run.text.inputs, output, *run.text.flags(), "--rejected", str(output.parent / "r"))
         )
-    assert re.search(rf'\n  inputs.*{run.text.inputs[1]}.*: "\d+ bytes, .*", was "\d+ bytes, .*"', error)
+    file = r"[\d,]+ bytes of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+    assert re.search(rf"\n  input {run.text.inputs[1]}: has changed: {file}, was {file}\n", error)
 
 
 @pytest.mark.parametrize("name", ["unfinished", "complete"])
@@ -596,7 +633,18 @@ def test_an_input_that_was_added_is_named(
     output = request.getfixturevalue(name)
     flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
     error = refused(capsys, prepare([*run.text.inputs, other["more.txt"]], output, *flags))
-    assert str(other["more.txt"]) in error
+    assert f"\n  input {other['more.txt']}: was not there before\n" in error
+
+
+@pytest.mark.parametrize("name", ["unfinished", "complete"])
+def test_an_input_that_is_missing_is_named_and_nothing_else(
+    run: Run, name: str, capsys: Captured, request: pytest.FixtureRequest
+) -> None:
+    output = request.getfixturevalue(name)
+    flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
+    error = refused(capsys, prepare(run.text.inputs[:1], output, *flags))
+    assert error.count("\n  ") == 1
+    assert f"\n  input {run.text.inputs[1]}: is not given, or not there, any more\n" in error
 
 
 @pytest.mark.parametrize("name", ["unfinished", "complete"])
@@ -607,7 +655,7 @@ def test_inputs_in_another_order_are_refused(
     output = request.getfixturevalue(name)
     flags = [*run.text.flags(), "--rejected", str(output.parent / "r")]
     error = refused(capsys, prepare(run.text.inputs[::-1], output, *flags))
-    assert "inputs" in error
+    assert "\n  the inputs are given in another order\n" in error
 
 
 def test_inputs_in_another_order_do_not_lose_documents_of_a_run_interrupted_while_reading(
@@ -748,6 +796,30 @@ def test_user_words_are_words_of_the_corpus(domain: list[Path], tmp_path: Path) 
     assert Manifest.load(tmp_path / "out").segmenter.endswith(" with 1 user word")
 
 
+USELESS_WORDS = "蓝莓布丁配方\nEdu Trust认证 2000\n卡尔·马克思\n蓝莓 0\n"
+
+
+def test_user_words_that_jieba_cannot_find_are_skipped_counted_and_named(
+    domain: list[Path], tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "words"
+    path.write_text(USELESS_WORDS, encoding="utf-8")
+    assert prepare(domain, tmp_path / "out", "--words", str(path)) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(str(path))]
+    assert [line.removeprefix(str(path))[:3] for line in lines] == [":2:", ":3:", ":4:", ": s"]
+    assert lines[-1].endswith(": skipped 3 lines (the first are named above)")
+    assert Manifest.load(tmp_path / "out").segmenter.endswith(" with 1 user word")
+
+
+def test_a_user_word_that_jieba_cannot_find_is_refused_under_strict(
+    domain: list[Path], tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "words"
+    path.write_text(USELESS_WORDS, encoding="utf-8")
+    error = refused(capsys, prepare(domain, tmp_path / "out", "--words", str(path), "--strict"))
+    assert error.startswith(f"error: {path}:2: jieba cuts at ' '")
+
+
 def test_user_words_reach_the_workers(domain: list[Path], tmp_path: Path) -> None:
     (tmp_path / "words").write_text("蓝莓布丁配方\n", encoding="utf-8")
     for workers in ("1", "2"):
@@ -762,17 +834,21 @@ def test_overridden_readings_are_those_of_the_corpus_and_of_its_tokenizer(domain
     tokenizer = PreparedCorpus(tmp_path / "out").load_tokenizer()
     pinyin = tokenizer("重庆", add_special_tokens=False)["pinyin_ids"]
     assert tokenizer.convert_pinyin_ids_to_syllables(pinyin) == ["zhong4", "qing1"]
-    assert " with 1 overrides" in Manifest.load(tmp_path / "out").readings
+    assert " with 1 override" in Manifest.load(tmp_path / "out").readings
 
 
 @pytest.mark.parametrize(
     ("flag", "content", "message"),
     [
-        ("--words", "蓝莓\n蓝莓，布丁\n", ":2: jieba cuts at '，'"),
+        ("--words", "蓝莓，布丁\n布丁 配方\n", ":1: jieba cuts at '，'"),
         ("--words", "蓝莓 0\n", ":1: the frequency of '蓝莓' is 0; give at least 1"),
         ("--words", "\n \n", ": holds no words; write one a line"),
         ("--words", "蓝莓".encode("gbk"), ": cannot read the words"),
-        ("--readings", "重庆 chong2 qing4\n重庆 chong2\n", ":2: '重庆' has 2 characters but 1 syllables"),
+        (
+            "--readings",
+            "重庆 chong2 qing4\n重庆 chong2\n",
+            r":2: '重庆' differs in its numbers of characters \(2\) and of syllables \(1\)",
+        ),
         ("--readings", "重庆 chong2 qinq4\n", ":1: 'qinq4' is no syllable .* did you mean .*qing4"),
         ("--readings", "A股 a gu3\n", ":1: 'A' is not a Han character"),
         ("--readings", "# nothing\n", ": holds no readings; write lines such as"),
@@ -838,7 +914,10 @@ def bad_input(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
 def test_bad_input_is_named_counted_and_skipped(bad_input: list[Path], tmp_path: Path, capsys: Captured) -> None:
     _, place, reason = BAD_INPUTS[bad_input[1].name]
     assert prepare(bad_input, tmp_path / "out") == 0
-    assert f"  {bad_input[1]}{place}: {reason}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"  {bad_input[1]}{place}: {reason}" in told
+    remedy = {"encoding.txt": "iconv -f GB18030 -t UTF-8 FILE > NEW.txt", "columns.parquet": "with --text_field"}
+    assert remedy.get(bad_input[1].name, "") in told
     (skipped,) = Manifest.load(tmp_path / "out").skipped.items()
     assert skipped[0].startswith(reason) and skipped[1] == 1
     assert Manifest.load(tmp_path / "out").documents >= 40
@@ -908,9 +987,21 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def refused_for_lack_of_room(capsys: Captured, status: int, disk: Path) -> None:
     """The error names the disk or a file on it, and nothing looks complete."""
-    error = refused(capsys, status)
+    error = refused(capsys, status).splitlines()[0]
     assert "No space left on device" in error and str(disk) in error
     assert [path.name for path in disk.iterdir()] in ([], ["corpus.unfinished"])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk_is_named_where_the_error_does_not_say_which_file_it_was(
+    run: Run, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    def run_out_of_room(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() does
+
+    monkeypatch.setattr(steps.Annotate, "run", run_out_of_room)
+    error = refused(capsys, prepare(run.text.inputs, tmp_path / "out", "--workers", workers))
+    assert error.startswith(f"error: {tmp_path / 'out.unfinished'}: No space left on device\n")
 
 
 # The tokenizer takes 140 kB; then come chunks, pieces, shards and the tokenizer again.
@@ -1077,6 +1168,39 @@ def test_an_output_around_its_input_is_refused(tmp_path: Path, capsys: Captured)
     error = refused(capsys, prepare([tmp_path / "text" / "in.txt"], tmp_path / "text", "--overwrite"))
     assert "this input lies in" in error
     assert (tmp_path / "text" / "in.txt").exists()
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "**/*.txt", "*/*.json", "[a-z]*/", "out*/*/*.txt"])
+def test_an_output_that_a_glob_of_the_input_finds_is_refused(tmp_path: Path, capsys: Captured, pattern: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/in.txt").write_text("重庆的银行。", encoding="utf-8")
+    error = refused(capsys, prepare([tmp_path / "data" / pattern], tmp_path / "data/out"))
+    assert f"{tmp_path}/data/out: lies in the input {tmp_path}/data/{pattern}".rstrip("/") in error
+
+
+def test_rejected_documents_that_a_glob_of_the_input_finds_are_refused(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "data").mkdir()
+    flags = ["--rejected", str(tmp_path / "data/rejected"), "--remove_duplicates"]
+    error = refused(capsys, prepare([tmp_path / "data/*/*.gz"], tmp_path / "out", *flags))
+    assert "data/rejected: lies in the input" in error
+
+
+@pytest.mark.parametrize("pattern", ["*.txt", "text/*", "text/**/*.txt", "*/in.*", "**/*.warc.gz"])
+def test_an_output_beside_what_a_glob_finds_is_allowed(pattern: str, tmp_path: Path) -> None:
+    for name in ("data/in.txt", "data/text/in.txt", "data/text/deep/in.warc.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("重庆的银行。", encoding="utf-8")
+    args = argparse.Namespace(input=[tmp_path / "data" / pattern], output=str(tmp_path / "data/out"), rejected=None)
+    check_places(args)  # does not raise
+
+
+def test_an_input_that_a_link_leads_to_in_the_output_is_refused(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/in.txt").write_text("重庆的银行。", encoding="utf-8")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/linked").symlink_to(tmp_path / "out")
+    error = refused(capsys, prepare([tmp_path / "text"], tmp_path / "out", "--overwrite"))
+    assert f"{tmp_path}/text/linked: this input lies in {tmp_path}/out, which is to be written" in error
 
 
 def test_an_output_that_is_a_url_is_refused(tmp_path: Path, capsys: Captured) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from data_prep.pipeline.steps import Annotate
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder
 from tests.corpus_runs import (
     WebText,
     completed_tasks,
@@ -22,6 +22,7 @@ from tests.corpus_runs import (
     prepare,
     processes_of_group,
     start,
+    unfinished_folder,
     workspace_of,
     write_web_text,
 )
@@ -50,10 +51,10 @@ def undisturbed(web_text: WebText, tmp_path_factory: pytest.TempPathFactory) -> 
     """What the killed runs are compared with."""
     output = tmp_path_factory.mktemp("undisturbed") / "corpus"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Workspace, "remove", lambda workspace: None)
+        patch.setattr(UnfinishedFolder, "clear", lambda folder: None)
         assert prepare(web_text.inputs, output, *flags_for(web_text, output)) == 0
     tasks = len(completed_tasks(output))
-    shutil.rmtree(workspace_of(output))
+    shutil.rmtree(unfinished_folder(output))
     return Undisturbed(output.parent, tasks)
 
 
@@ -97,10 +98,12 @@ def finish(text: WebText, output: Path) -> None:
 
 def same_as(undisturbed: Undisturbed, folder: Path) -> bool:
     """Corpus and dropped documents are those of the undisturbed run, and nothing else is left."""
-    names = sorted(path.name for path in folder.iterdir()) == ["corpus", "rejected"]
-    return names and all(
-        digests(folder / name) == digests(undisturbed.folder / name) for name in ("corpus", "rejected")
-    )
+    return sorted(path.name for path in folder.iterdir()) == ["corpus", "rejected"] and whole(undisturbed, folder)
+
+
+def whole(undisturbed: Undisturbed, folder: Path) -> bool:
+    """Corpus and dropped documents are those of the undisturbed run."""
+    return all(digests(folder / name) == digests(undisturbed.folder / name) for name in ("corpus", "rejected"))
 
 
 def kill(process: "Process[str]") -> None:
@@ -125,7 +128,7 @@ def test_killed_while_it_works_it_goes_on_to_the_same_bytes(
     workers: int,
 ) -> None:
     process = started(workers)
-    assert wait_until((workspace_of(tmp_path / "corpus") / chunk).exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / chunk).exists(), process)
     process.kill()
     process.wait()
     done = completed_tasks(tmp_path / "corpus")
@@ -141,7 +144,7 @@ def test_workers_end_with_the_program_and_a_rerun_waits_for_that(
     started: Callable[[int], "Process[str]"], tmp_path: Path, web_text: WebText, undisturbed: Undisturbed
 ) -> None:
     process = started(4)
-    assert wait_until((workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists(), process)
     assert len(processes_of_group(process.pid)) == 5
     process.kill()
     process.wait()
@@ -173,7 +176,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(
         time.sleep(moments.uniform(0, 0.1))
         print(f"killed after {len(completed_tasks(output))} of {undisturbed.tasks} tasks")
         kill(process)
-        assert going or same_as(undisturbed, tmp_path)
+        assert going or whole(undisturbed, tmp_path)
     finish(web_text, output)
     assert same_as(undisturbed, tmp_path)
 
@@ -196,7 +199,25 @@ def test_killed_at_any_time_of_its_life_it_shows_a_whole_corpus_or_none(
         time.sleep(life * moment / 100)
         print(f"killed after {moment} % of its life; {len(completed_tasks(tmp_path / 'corpus'))} tasks complete")
         kill(process)
-        assert not (tmp_path / "corpus").exists() or same_as(undisturbed, tmp_path)
+        # Killed while it clears its work away, it leaves some; test_killed_while_it_clears_… is about that.
+        assert not (tmp_path / "corpus").exists() or whole(undisturbed, tmp_path)
+    finish(web_text, tmp_path / "corpus")
+    assert same_as(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.005])
+def test_killed_while_it_clears_its_work_away_the_next_run_clears_the_rest(
+    started: Callable[[int], "Process[str]"],
+    tmp_path: Path,
+    web_text: WebText,
+    undisturbed: Undisturbed,
+    seconds: float,
+) -> None:
+    process = started(2)
+    assert wait_until((tmp_path / "corpus").exists, process)
+    time.sleep(seconds)
+    kill(process)
+    assert whole(undisturbed, tmp_path)
     finish(web_text, tmp_path / "corpus")
     assert same_as(undisturbed, tmp_path)
 
@@ -208,13 +229,13 @@ def test_a_killed_worker_is_reported_and_a_rerun_gives_the_same_bytes(
     started: Callable[[int], "Process[str]"], tmp_path: Path, web_text: WebText, undisturbed: Undisturbed
 ) -> None:
     process = started(2)
-    assert wait_until((workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "clean" / "00000001.arrow").exists(), process)
     worker = next(pid for pid in processes_of_group(process.pid) if pid != process.pid)
     os.kill(worker, signal.SIGKILL)
     printed, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 2
     assert "error: a worker process was killed, most likely because memory ran out; use fewer --workers" in printed
-    assert f"what is done is kept in {workspace_of(tmp_path / 'corpus')}" in printed
+    assert f"what is done is kept in {unfinished_folder(tmp_path / 'corpus')}" in printed
     assert "Traceback" not in printed
     assert not processes_of_group(process.pid)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.unfinished"]
@@ -245,14 +266,13 @@ def test_stopped_it_says_how_to_go_on_and_the_rerun_does_the_rest(
     to_group: bool,
 ) -> None:
     process = started(workers)
-    pieces = workspace_of(tmp_path / "corpus") / "pieces"
-    assert wait_until((pieces / "00000001.arrow").exists, process)
+    assert wait_until(lambda: (workspace_of(tmp_path / "corpus") / "pieces" / "00000001.arrow").exists(), process)
     (os.killpg if to_group else os.kill)(process.pid, getattr(signal, name))
     printed, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode != 0
     assert not processes_of_group(process.pid)
     assert "Traceback" not in printed
-    assert f"what is done is kept in {workspace_of(tmp_path / 'corpus')}: the same command goes on" in printed
+    assert f"what is done is kept in {unfinished_folder(tmp_path / 'corpus')}: the same command goes on" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.unfinished"]
     done = completed_tasks(tmp_path / "corpus")
     annotated = recorded_ranks(lambda: finish(web_text, tmp_path / "corpus"))

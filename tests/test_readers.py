@@ -79,7 +79,7 @@ def test_an_empty_file_is_counted_by_name(write: Write, name: str) -> None:
     path, bad = write(name, ""), BadRecords()
     assert documents(path, bad) == []
     assert bad.files == {"empty file": 1}
-    assert bad.examples == {"empty file": [f"{path}: empty file"]}
+    assert bad.examples == {"empty file": [f"{path}: empty file; write or fetch it again, or take it away"]}
 
 
 def test_an_empty_file_is_refused_under_strict(write: Write) -> None:

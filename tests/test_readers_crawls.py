@@ -174,6 +174,35 @@ def test_a_page_cut_inside_a_character_is_still_in_its_encoding() -> None:
     assert decode_page(text.encode()[:-1], "text/html") == text[:-1] + "\ufffd"
 
 
+@pytest.mark.parametrize("declared", ["", "; charset=utf-8", "; charset=gbk", "; charset=iso-8859-1"])
+def test_a_short_page_with_a_broken_byte_is_kept_and_counted_as_repaired(tmp_path: Path, declared: str) -> None:
+    page = html().encode()
+    broken = page.replace("。".encode(), b"\xe3\x80", 1)
+    crawl = Crawl().page(page, f"text/html{declared}").page(broken, f"text/html{declared}")
+    bad = BadRecords()
+    path = crawl.save(tmp_path / "a.warc")
+    whole, mended = documents(path, bad)
+    assert "".join(mended) == "".join(whole).replace("。", "\ufffd", 1)
+    assert bad.repaired == {"broken bytes replaced by U+FFFD": 1}
+    assert not bad.counts
+    assert bad.examples["broken bytes replaced by U+FFFD"][0].startswith(f"{path}:record 3 ")
+
+
+def test_a_short_page_in_gbk_with_a_broken_byte_is_read_as_gbk() -> None:
+    text = PARAGRAPHS[0]
+    data = text.encode("gbk")
+    found = decode_page(data[:10] + b"\xff" + data[10:], "text/html; charset=gbk")
+    assert found is not None
+    assert found.replace("\ufffd", "")[-10:] == text[-10:]
+
+
+def test_replacement_characters_that_the_page_itself_has_are_no_repair(tmp_path: Path) -> None:
+    bad = BadRecords()
+    (found,) = documents(Crawl().text("他说\ufffd好".encode()).save(tmp_path / "a.wet"), bad)
+    assert found == ["他说\ufffd好"]
+    assert not bad.repaired
+
+
 def test_a_charset_that_nobody_knows_is_ignored() -> None:
     text = "".join(PARAGRAPHS)
     assert decode_page(text.encode("gbk"), "text/html; charset=x-none") == text

@@ -86,9 +86,46 @@ def test_pipes_in_a_folder_are_not_opened(tmp_path: Path) -> None:
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_file(tmp_path / "folder/a.txt", "")
     monkeypatch.chdir(tmp_path)
-    assert [source.url for source in find_inputs(["folder", "folder/../folder/a.txt"])] == [
-        str(tmp_path / "folder/a.txt")
-    ] * 2
+    for given in ("folder", "folder/../folder/a.txt", "folder/*"):
+        assert [source.url for source in find_inputs([given])] == [str(tmp_path / "folder/a.txt")]
+
+
+def test_a_file_that_is_named_several_times_is_read_once_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("folder/a.txt", "folder/b.txt", "c.txt"):
+        write_file(tmp_path / name, "")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "folder/b.txt")
+    (tmp_path / "linked").symlink_to(tmp_path / "folder")
+    given = [
+        tmp_path / "c.txt",
+        tmp_path / "folder",
+        tmp_path / "link.txt",
+        tmp_path / "linked/*.txt",
+        tmp_path / "c.txt",
+    ]
+    assert names(tmp_path, *given) == ["c.txt", "folder/a.txt", "folder/b.txt"]
+    told = capsys.readouterr().err
+    assert told.startswith("4 files named more than once, read once: ")
+    assert all(f"{tmp_path}/{name}" in told for name in ("link.txt", "linked/a.txt", "linked/b.txt", "c.txt"))
+
+
+def test_equal_files_that_are_not_the_same_are_all_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.txt", "b.txt"):
+        write_file(tmp_path / name, "一样")
+    assert names(tmp_path, tmp_path) == ["a.txt", "b.txt"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("given", ["", "/*"], ids=["folder", "glob"])
+def test_files_of_other_kinds_beside_text_are_counted_and_the_first_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    for name in ("a.txt", ".hidden", *(f"{number}.docx" for number in range(7))):
+        write_file(tmp_path / name, "")
+    assert names(tmp_path, f"{tmp_path}{given}") == ["a.txt"]
+    named = ", ".join(f"{tmp_path}/{number}.docx" for number in range(5))
+    assert capsys.readouterr().err == f"7 files of another kind passed over: {named}, …\n"
 
 
 def test_a_version_changes_with_the_content(tmp_path: Path) -> None:
@@ -188,6 +225,7 @@ def memory() -> Iterator[MemoryFileSystem]:
 
 def test_remote_folders_globs_and_files_are_found(memory: MemoryFileSystem) -> None:
     assert names("memory:/", "memory://corpus") == ["/corpus/b.txt", "/corpus/deep/a.jsonl"]
+    assert names("memory:/", "memory://corpus", "memory://corpus/b.txt") == ["/corpus/b.txt", "/corpus/deep/a.jsonl"]
     assert names("memory:/", "memory://corpus/*.txt") == ["/corpus/b.txt"]
     assert names("memory:/", "memory://corpus/**/*.jsonl") == ["/corpus/deep/a.jsonl"]
     assert names("memory:/", "memory://corpus/b.txt") == ["/corpus/b.txt"]

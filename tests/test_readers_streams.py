@@ -5,6 +5,7 @@ import http.server
 import io
 import lzma
 import os
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -173,7 +174,8 @@ def test_a_file_that_is_gone_is_named_and_skipped(tmp_path: Path, name: str) -> 
     source = source_of(path)
     path.unlink()
     assert read(source, bad) == []
-    assert bad.examples == {"cannot be opened": [f"{path}: cannot be opened (No such file or directory)"]}
+    told = f"{path}: cannot be opened (No such file or directory); see that it can be read"
+    assert bad.examples == {"cannot be opened": [told]}
     with pytest.raises(InputError, match=f"{path}: cannot be opened .*--strict"):
         read(source, BadRecords(strict=True))
 
@@ -209,7 +211,8 @@ def test_a_file_without_permission_is_named_and_skipped(tmp_path: Path) -> None:
         assert read(source, bad) == []
     finally:
         os.seteuid(user)
-    assert bad.examples == {"cannot be opened": [f"{path}: cannot be opened (Permission denied)"]}
+    told = f"{path}: cannot be opened (Permission denied); see that it can be read"
+    assert bad.examples == {"cannot be opened": [told]}
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl", "a.parquet"])
@@ -287,3 +290,21 @@ def test_a_file_missing_from_the_web_is_named(web_folder: tuple[Path, str]) -> N
     _, address = web_folder
     with pytest.raises(InputError, match=f"{address}/none.txt: no such file"):
         find_inputs([f"{address}/none.txt"])
+
+
+def test_a_server_that_is_down_is_told_from_a_missing_file() -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as port:  # bound but not listening: connections are refused
+        port.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{port.getsockname()[1]}/a.txt"
+        with pytest.raises(InputError, match=f"{address}: cannot be reached .*[Cc]onnect"):
+            find_inputs([address])
+
+
+def test_a_server_that_went_down_before_a_file_is_read_does_not_lose_the_file() -> None:
+    pytest.importorskip("aiohttp")
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        source = Source(f"http://127.0.0.1:{port.getsockname()[1]}/a.txt", "text")
+        with pytest.raises(InputError, match=r"reading it was interrupted .*run the same command again"):
+            read(source, BadRecords())

@@ -94,7 +94,8 @@ def test_a_file_of_other_columns_is_skipped_and_says_which_it_has(tmp_path: Path
     bad = BadRecords()
     path = write_parquet(tmp_path / "a.parquet", TEXTS, column="content")
     assert documents(path, bad) == []
-    assert bad.examples == {"no column 'text'": [f"{path}: no column 'text' (it has 'id', 'content')"]}
+    remedy = "name another with --text_field"
+    assert bad.examples == {"no column 'text'": [f"{path}: no column 'text' (it has 'id', 'content'); {remedy}"]}
     assert documents(path, text_field="content") == PARAGRAPHS
     with pytest.raises(InputError, match=f"{path}: no column 'text'.*--text_field"):
         documents(path)
@@ -111,7 +112,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     column = pa.array(TEXTS[:2])
     pq.write_table(pa.Table.from_arrays([column, column], ["text", "text"]), path)
     assert documents(path, bad) == []
-    assert bad.examples == {"several columns 'text'": [f"{path}: several columns 'text' (it has 2)"]}
+    assert bad.examples["several columns 'text'"][0].startswith(f"{path}: several columns 'text' (it has 2); write ")
 
 
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
@@ -231,6 +232,24 @@ def test_a_saved_data_set_given_as_a_folder_is_answered_with_the_syntax(tmp_path
     folder = saved(tmp_path / "saved", TEXTS[:5])
     with pytest.raises(InputError, match=rf"{folder}: .*hf-dataset:{folder}"):
         find_inputs([folder])
+
+
+def test_a_saved_folder_of_splits_is_answered_with_their_names(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5], splits=("train", "test"))
+    with pytest.raises(InputError, match=rf"write hf-dataset:{folder}:train or hf-dataset:{folder}:test$"):
+        find_inputs([folder])
+
+
+def test_a_split_of_a_data_set_that_was_saved_without_any_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5])
+    with pytest.raises(InputError, match=rf"was saved without splits; write hf-dataset:{folder}$"):
+        find_inputs([f"hf-dataset:{folder}:train"])
+
+
+def test_a_configuration_of_a_saved_data_set_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "saved", TEXTS[:5], splits=("train",))
+    with pytest.raises(InputError, match=rf"was saved without configuration; write hf-dataset:{folder}:train$"):
+        find_inputs([f"hf-dataset:{folder}:default:train"])
 
 
 def test_a_data_set_of_other_columns_is_skipped_and_says_which_it_has(tmp_path: Path) -> None:

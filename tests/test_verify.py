@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chinesebert.checksums import PIECE_BYTES, changed_bit, file_checksums
+from chinesebert.checksums import PIECE_BYTES, changed_bit, file_checksums, file_crc32
 from chinesebert.corpus.annotate import Annotator
 from chinesebert.corpus.format import SCHEMA, Block, Manifest
 from chinesebert.corpus.shard_stream import StoredBatch, read_shard
@@ -227,6 +227,7 @@ def test_two_changed_bits_are_not_taken_for_one() -> None:
 def test_the_last_piece_of_a_file_may_be_short(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(PIECE_BYTES + 5))
     assert file_checksums(tmp_path / "file").crc32 == f"{zlib.crc32(bytes(PIECE_BYTES)):08x}{zlib.crc32(bytes(5)):08x}"
+    assert file_crc32(tmp_path / "file") == file_checksums(tmp_path / "file").crc32
 
 
 # ---------------------------------------------------------------------------- rules of documents and tokens, one by one
@@ -518,7 +519,7 @@ def test_a_manifest_that_says_what_cannot_be_is_named(corpus: Path, changes: dic
 def test_shards_without_a_manifest_are_a_damaged_corpus(corpus: Path, capsys: Captured) -> None:
     (corpus / "manifest.json").unlink()
     assert main(["verify", str(corpus)]) == 1
-    assert "manifest.json: is not a prepared corpus (it has no manifest.json)" in capsys.readouterr().out
+    assert "manifest.json: is missing; copy it again, or prepare the text again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["missing", "folder", "file.txt"])

@@ -165,10 +165,10 @@ class Manifest:
         """
         path = Path(directory) / MANIFEST_FILE
         if not path.is_file():
-            raise InputError(f"{directory}: {_what_is_there(Path(directory))}. {_how_to_prepare(directory)}")
+            raise InputError(f"{directory}: {_what_is_there(Path(directory))}")
         content = _read_json(path)
         if content.pop("format", None) != FORMAT_NAME:
-            raise InputError(f"{path}: is not the manifest of a prepared corpus. {_how_to_prepare(directory)}")
+            raise InputError(f"{path}: is not the manifest of a prepared corpus; {_how_to_prepare(directory)}")
         version = content.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise InputError(
@@ -201,11 +201,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _what_is_there(path: Path) -> str:
     if path.is_file():
-        return "is a file, not a prepared corpus; training does not read raw text"
-    if path.is_dir():
-        return f"is not a prepared corpus (it has no {MANIFEST_FILE}); training does not read raw text"
-    return "no such prepared corpus"
+        return f"is a file, not a prepared corpus; {_how_to_prepare(path)}"
+    if not path.is_dir():
+        return "no such prepared corpus; see that the path is right"
+    if any(path.glob("*.arrow")):
+        return f"has shards but no {MANIFEST_FILE}; copy the whole folder again, or prepare the text again"
+    return f"is not a prepared corpus (it has no {MANIFEST_FILE}); {_how_to_prepare(path)}"
 
 
 def _how_to_prepare(path: str | os.PathLike[str]) -> str:
-    return f"Prepare it first: python -m data_prep corpus --input {path} --output PREPARED"
+    return f"if it is raw text, prepare it first: python -m data_prep corpus --input {path} --output PREPARED"

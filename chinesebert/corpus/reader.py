@@ -93,8 +93,13 @@ def check_same_tokenizer(first: PreparedCorpus, second: PreparedCorpus) -> None:
     one, two = first.manifest, second.manifest
     if one.tokenizer_fingerprint == two.tokenizer_fingerprint:
         return
-    what = "vocabulary" if one.vocabulary_sha256 != two.vocabulary_sha256 else "readings or normalisation"
+    if one.vocabulary_sha256 != two.vocabulary_sha256:
+        what, flags = "another vocabulary", "--tokenizer"
+    elif one.readings != two.readings:
+        what, flags = "other readings", "--readings, or with the tokenizer of one as --tokenizer of the other"
+    else:
+        what, flags = "other readings or normalisation", "--tokenizer and --readings"
     raise InputError(
-        f"{second.directory}: was prepared with another {what} than {first.directory} ({two.vocabulary_size} tokens "
-        f"and {two.readings}, against {one.vocabulary_size} and {one.readings}); prepare both with the same --tokenizer"
+        f"{second.directory}: was prepared with {what} than {first.directory} ({two.vocabulary_size} tokens "
+        f"and {two.readings}, against {one.vocabulary_size} and {one.readings}); prepare both with the same {flags}"
     )

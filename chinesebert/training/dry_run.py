@@ -196,11 +196,10 @@ def _embeddings_memory(config: ChineseBertConfig, batch: BatchCounts, precision:
 
 
 def checkpoint_size(config: ChineseBertConfig) -> dict[str, int]:
-    """Bytes of one checkpoint, which holds everything once and in float32: ``weights`` and ``optimizer`` to go on from,
-    ``hf``, the model as ``from_pretrained`` opens it."""
-    parameters = sum(parameters_by_part(config).values())
-    weights = parameters * _FLOAT32
-    return {"weights": weights, "optimizer": _ADAM_MOMENTS * weights, "hf": weights + image_bytes(config)}
+    """Bytes of one checkpoint, which holds everything once and in float32: ``hf``, the weights and glyph images as
+    ``from_pretrained`` opens them, and ``optimizer``, Adam's two moments. The tokenizer, some megabytes, is extra."""
+    weights = sum(parameters_by_part(config).values()) * _FLOAT32
+    return {"hf": weights + image_bytes(config), "optimizer": _ADAM_MOMENTS * weights}
 
 
 def total_flops(

@@ -20,6 +20,7 @@ _BEGINNINGS = (
     r"(?:本站|本网|本网站|本平台)(?:所有|部分|所发布|所刊载|内容|文章|资源|转载|收录|仅)[^。]{0,40}(?:版权|侵权|删除|不代表|转载)",
     r".{0,20}(?:如有|若有|如涉及|如果)[^。]{0,12}(?:侵权|版权问题|侵犯)[^。]{0,30}(?:联系|删除|通知|告知)",
     r"(?:友情链接|友情連結|技术支持|主办单位|承办单位|网站标识码|网站维护|客服热线|客服电话|举报电话|举报邮箱|违法和不良信息举报\S{0,4})\s*[:：]",
+    r"免[责責][声聲申]明\s*(?:[:：]|$)",
     # Libraries of documents, forums, blogs, pages of novels
     r"(?:上传人|上傳人|文档编号|文档序号|文档分类|下载积分|资源描述|下载资源)\s*(?:[:：]|$)",
     r".{0,60}第\s?\d+\s?页\s*[/,，]?\s*共\s?\d+\s?页",
@@ -71,6 +72,7 @@ _FUNCTIONS = """
 隱私權政策 版权声明 广告服务 广告合作 商务合作 意见反馈 用户反馈 在线留言 留言板 帮助中心 客服中心 投诉建议 手机版
 电脑版 触屏版 app下载 下载中心 设为首页 加入收藏 收藏本站 返回顶部 回顶部 返回首页 新闻中心 公司简介 公司新闻 行业新闻
 产品中心 产品展示 成功案例 企业文化 企业简介 资质荣誉 更多 更多>> more 搜索 搜一搜 打印 关闭 分享 收藏 举报 回复 点赞
+打印本页 打印此页 我要打印 打印文章 关闭窗口 关闭本页
 上一页 下一页 上一篇 下一篇 上一章 下一章 末页 尾页 目录 阅读原文 展开全文 评论
 """
 # The sections of news sites and portals: a menu where several stand in a line, but any of them may be a heading.
@@ -89,11 +91,20 @@ _LONGEST_MENU_ITEM = 12
 _STAMP = re.compile(
     r"[【\[(（]?(?:19|20)\d\d[-/.年]\d{1,2}[-/.月]\d{1,2}日?\s*\d{1,2}[:：]\d{2}(?:[:：]\d{2})?[】\])）]?"
 )
+# When, from where, by whom, read by how many: two or more of these are a line by themselves.
+_DATE = r"(?:19|20)\d\d[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:\s*\d{1,2}[:：]\d{2}(?:[:：]\d{2})?)?"
+_BYLINE_PART = (
+    rf"(?:(?:(?:发布|發布|更新|录入|添加|发表)?(?:日期|时间|時間)\s*[:：]\s*)?{_DATE}|"
+    r"(?:文章|信息|新闻|新聞)?(?:来源|來源|稿源|出处|作者|记者|責任編輯|责任编辑|责编|编辑|"
+    r"发布[者人]|浏览|点击|阅读|人气)(?:次数|数|量)?\s*[:：]\s*[^\s，。；！？：]{1,20})"
+)
+_BYLINE = re.compile(rf"{_BYLINE_PART}(?:[\s|｜]+{_BYLINE_PART})+")
 # Ends of paragraphs that are good otherwise.
 _CREDITS = re.compile(
     r"[（(【\[](?:责任编辑|責任編輯|责编|编辑|来源|來源|原标题|原標題|校对)[:：][^（）()【】\[\]\n]{0,30}[)）\]】]"
     r"[ \t]*$|"
-    r"(?:[【\[](?:打印|关闭|收藏|返回顶部|纠错|我要纠错|查看评论)[】\]][ \t]*){1,5}$",
+    r"(?:[【\[](?:(?:我要)?打印(?:本页|本文|此页)?|关闭(?:窗口|本页)?|收藏|返回顶部|(?:我要)?纠错|查看评论)"
+    r"[】\]][ \t]*){1,5}$",
     re.MULTILINE,
 )
 
@@ -130,7 +141,9 @@ class Boilerplate(CleaningStep):
         return kept if removed else text
 
     def _is_boilerplate(self, line: str) -> bool:
-        return bool(_BOILERPLATE.fullmatch(line) or _STAMP.fullmatch(line)) or self._is_menu(line)
+        return bool(_BOILERPLATE.fullmatch(line) or _STAMP.fullmatch(line) or _BYLINE.fullmatch(line)) or self._is_menu(
+            line
+        )
 
     def _is_menu(self, line: str) -> bool:
         items = [item for item in _SEPARATOR.split(line.lower()) if item]

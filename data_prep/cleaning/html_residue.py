@@ -29,18 +29,22 @@ _HIDDEN = [
 ]
 # The text ended, or was cut, within a tag.
 _CUT_TAG = re.compile(rf"<(?:{_BLOCKS}|{_INLINE})\s+[a-z-]+\s*=\s*[\"'][^<>\n]*$", re.IGNORECASE | re.MULTILINE)
-# Markup of forums. A bare [b], [i] or [u] is as likely phonetic script.
+# Markup of forums. A bare [b], [i] or [u] is as likely phonetic script, so these go only where [/b] is.
 _FORUM_NAMES = "url|img|quote|color|size|font|align|attach|media|flash|hide|list|table|email|backcolor"
 _FORUM_MARKUP = re.compile(
-    rf"\[(img|attach|media|flash)[^\[\]]{{0,50}}\][^\[\]\s]{{1,500}}\[/\1\]|\[/?(?:{_FORUM_NAMES})(?:=[^\[\]]{{0,200}})?\]|"
-    rf"\[/(?:b|i|u|s|p)\]",
+    rf"\[(img|attach|media|flash)[^\[\]]{{0,50}}\][^\[\]\s]{{1,500}}\[/\1\]|\[/?(?:{_FORUM_NAMES})(?:=[^\[\]]{{0,200}})?\]",
     re.IGNORECASE,
 )
+_SHORT_FORUM_CLOSING = re.compile(r"\[/([bisup])\]", re.IGNORECASE)
 # The names of tags in text about HTML are kept: “<div>”, `<b>`, <p> 标签. A tag with attributes is never such a name.
 _TAG = re.compile(
     rf"<(?:/?(?P<block>{_BLOCKS})|/?(?:{_INLINE}))(?:\s[^<>]{{0,2000}}?)?\s*/?>"
     r"(?!\s?(?:标签|标记|元素|节点|標籤|元素|tags?\b|elements?\b))",
     re.IGNORECASE,
+)
+# Where all tags were escaped, only these tell a page that was escaped as a whole from a text that speaks of <br>.
+_PAGE = re.compile(
+    rf"</(?:{_BLOCKS}|{_INLINE})\s*>|<(?:{_BLOCKS}|{_INLINE})\s+[a-z-]+\s*=|<!--|<!\[CDATA\[", re.IGNORECASE
 )
 _QUOTES_BEFORE = frozenset("“‘「『`\"'")
 
@@ -83,12 +87,13 @@ class HtmlResidue(CleaningStep):
 
     def clean(self, text: str) -> str | Dropped:
         """The text without markup, or ``mostly code``."""
+        had_tags = "&" not in text or _TAG.search(text)
         if "&" in text:
             text = _unescape(text)
-        if "<" in text:
+        if "<" in text and (had_tags or _PAGE.search(text)):
             text = _strip_tags(text)
         if "[/" in text:
-            text = _FORUM_MARKUP.sub("", text)
+            text = _strip_forum_markup(text)
         if "{" not in text and ";" not in text:
             return text
         text = _STYLE_RULES.sub("", text)
@@ -128,6 +133,12 @@ def _strip_tags(text: str) -> str:
     for begin, end in _HIDDEN:
         text = _cut(text, begin, end)
     return _CUT_TAG.sub("", _TAG.sub(_tag_replacement, _DECLARATION.sub("", text)))
+
+
+def _strip_forum_markup(text: str) -> str:
+    closed = "".join(sorted({name.lower() for name in _SHORT_FORUM_CLOSING.findall(text)}))
+    text = _FORUM_MARKUP.sub("", text)
+    return re.sub(rf"\[/?[{closed}]\]", "", text, flags=re.IGNORECASE) if closed else text
 
 
 def _cut(text: str, begin: re.Pattern[str], end: re.Pattern[str]) -> str:

@@ -24,9 +24,9 @@ _END = r"(?![0-9０-９A-Za-z_%])(?![.．\-－][0-9０-９])(?!\.[A-Za-z])"
 _UNITS = "余|多|亿|万|元|美元|英镑|日元|吨|公里|千米|米|平方|立方|字节|秒|毫秒|微秒|纳秒|次|倍|股|号"
 _NO_UNIT = rf"(?!\s?(?:{_UNITS}|[KMGT]?i?B\b|bytes?\b|bits?\b))"
 _MOBILE = rf"[1１][3-9３-９]{_D}{_GAP}{_D}{{4}}{_GAP}{_D}{{4}}"
-_SUBSCRIBER = r"[2-8][0-9]{2,3}[ \-－]?[0-9]{4}"
-_EXTENSION = r"(?:(?:[\-－—]{1,2}|\s?(?:转|轉|ext\.?)\s?)[0-9]{1,5})?"
-_AREA = r"(?:10|2[0-9]|[3-9][0-9]{2})"
+_SUBSCRIBER = rf"[2-8２-８]{_D}{{2,3}}[ \-－]?{_D}{{4}}"
+_EXTENSION = rf"(?:(?:[\-－—]{{1,2}}|\s?(?:转|轉|ext\.?)\s?){_D}{{1,5}})?"
+_AREA = rf"(?:[1１][0０]|[2２]{_D}|[3-9３-９]{_D}{{2}})"
 _PHONE_NAMES = "电话|電話|手机|手機|热线|熱線|传真|傳真|座机|Tel|TEL|tel|Fax|FAX|Phone|phone"
 _PHONE_WORD = rf"(?:{_PHONE_NAMES})(?:号码?|號碼?|是|为|為)?[.。]?\s?[:：]?\s?"
 
@@ -113,11 +113,13 @@ _MOBILE_NUMBER = _Kind(
 _LANDLINE_NUMBER = _Kind(
     re.compile(
         rf"{_START}(?:(?:\+|00)86[ \-]?(?:\(0\))?{_AREA}[ \-]?|86[ \-]{_AREA}[ \-]|"
-        rf"[(（]0{_AREA}[)）][ \-－—]?|0{_AREA}[ \-－—―]{{1,2}})"
+        rf"[(（][0０]{_AREA}[)）][ \-－—]?|[0０]{_AREA}[ \-－—―]{{1,2}})"
         rf"(?P<masked>{_SUBSCRIBER}{_EXTENSION}){_END}{_NO_UNIT}"
     )
 )
-_NAMED_NUMBER = _Kind(re.compile(rf"{_PHONE_WORD}(?:0{_AREA})?(?P<masked>{_SUBSCRIBER}{_EXTENSION}){_END}{_NO_UNIT}"))
+_NAMED_NUMBER = _Kind(
+    re.compile(rf"{_PHONE_WORD}(?:[0０]{_AREA})?(?P<masked>{_SUBSCRIBER}{_EXTENSION}){_END}{_NO_UNIT}")
+)
 _QQ_NUMBER = _Kind(
     re.compile(
         r"(?:QQ|qq|扣扣)(?:[\u4e00-\u9fff]{0,4}(?:群|号|客服|码)){0,2}\s?[:：]?\s?(?P<masked>[1-9][0-9]{4,10})(?![0-9])"

@@ -26,6 +26,11 @@ class Tally:
     dropped_characters: dict[str, int] = field(default_factory=dict)
     changed_documents: int = 0
     removed_characters: int = 0
+    kept_documents: dict[str, int] = field(default_factory=dict)
+
+    def add_kept(self, reason: str) -> None:
+        """Counts one document that is kept although a look at it might have it dropped."""
+        self.kept_documents[reason] = self.kept_documents.get(reason, 0) + 1
 
     def add_dropped(self, reason: str, characters: int) -> None:
         """Counts one dropped document."""

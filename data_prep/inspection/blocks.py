@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chinesebert.corpus.format import MANIFEST_FILE, TOKENIZER_DIRECTORY, Block, Manifest, unpack_pinyin_ids
+from chinesebert.checksums import file_crc32, file_sha256
+from chinesebert.corpus.format import MANIFEST_FILE, TOKENIZER_DIRECTORY, Block, Manifest, Shard, unpack_pinyin_ids
 from chinesebert.corpus.shard_stream import StoredBatch, offsets_are_sound, read_shard
 from chinesebert.corpus.verification.manifest import load_manifest
 from chinesebert.errors import InputError
@@ -79,7 +80,7 @@ class CorpusBlocks:
         """Yields all blocks; counts of documents and tokens are compared with the manifest at the end."""
         self._entries, self._documents, self._tokens = [], 0, 0
         for shard in self.manifest.shards:
-            yield from self._blocks_of(self.directory / shard.file)
+            yield from self._blocks_of(self.directory / shard.file, shard)
         if not self._tokens:
             raise InputError(f"{self.directory}: holds no document; prepare the text again")
         found, expected = (self._documents, self._tokens), (self.manifest.documents, self.manifest.tokens)
@@ -89,8 +90,9 @@ class CorpusBlocks:
                 f"{expected[0]:,} of {expected[1]:,}; {self._remedy}"
             )
 
-    def _blocks_of(self, path: Path) -> Iterator[Block]:
+    def _blocks_of(self, path: Path, shard: Shard) -> Iterator[Block]:
         try:
+            _check_bytes(path, shard)
             for stored in read_shard(path):
                 block = self._sound(stored, path)
                 self._remember(stored, block, path)
@@ -141,6 +143,16 @@ class CorpusBlocks:
         count = min(most, (end - begin) // 2 - skipped)
         ids, annotations = (_read(entry.path, entry.spans[span][0] + 2 * skipped, count) for span in (1, 3))
         return ids, annotations
+
+
+def _check_bytes(path: Path, shard: Shard) -> None:
+    """Refuses a damaged shard before pyarrow sees it: a damaged schema may end the process."""
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise InputError(f"{path}: is damaged, it has {size:,} bytes, the manifest says {shard.bytes:,}")
+    same = file_crc32(path) == shard.crc32 if shard.crc32 else file_sha256(path) == shard.sha256
+    if not same:
+        raise InputError(f"{path}: is damaged, its checksum is not that of the manifest")
 
 
 def _read(path: Path, begin: int, count: int, dtype: type[np.generic] = np.uint16) -> NDArray:

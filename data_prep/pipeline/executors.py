@@ -5,6 +5,7 @@ ends the run with its message. What is complete stays so, and a rerun goes on fr
 """
 
 import contextlib
+import ctypes
 import inspect
 import json
 import multiprocessing
@@ -31,12 +32,14 @@ from datatrove.utils.logging import logger
 
 from chinesebert.atomic import atomic_file
 from chinesebert.errors import InputError
+from data_prep.pipeline.slurm_jobs import cancel_jobs, job_name, jobs_of
 from data_prep.pipeline.stages import Stage
 from data_prep.pipeline.workspace import Workspace
 
 EXECUTORS = ("local", "slurm", "ray")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 # So often squeue must say that there are no jobs: right after sbatch, or when it is busy, it may know of none.
 _GONE_AFTER = 4
 # Tasks of a stage are put into so many jobs, where --workers does not say how many run at a time.
@@ -56,10 +59,18 @@ class WorkerDied(InputError):
 class _TaskMixin(PipelineExecutor):
     """Keeps datatrove's log out of the terminal (it is in the log files), and leaves a note of what went wrong."""
 
-    failures: Path
+    workspace: Workspace
+    stage: str
     pipeline: list[Any]
 
+    @property
+    def failures(self) -> Path:
+        """The folder of the notes."""
+        return self.workspace.task_file("failures", self.stage, 0).parent
+
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
+        if not self.workspace.settings.exists():  # a job that outlives its run must not work on for nobody
+            raise InputError(f"{self.workspace.directory}: this run has been given up")
         try:
             with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
                 return super()._run_for_rank(rank, local_rank, node_rank)
@@ -72,25 +83,25 @@ class _TaskMixin(PipelineExecutor):
     def _note_failure(self, rank: int, error: Exception) -> None:
         with contextlib.suppress(OSError):  # the disk may be what has failed
             self.failures.mkdir(parents=True, exist_ok=True)
-            note = {"expected": isinstance(error, InputError | OSError), "error": _describe(error)}
+            note = {"expected": isinstance(error, InputError | OSError), "error": _describe(error, self.workspace)}
             with atomic_file(self.failures / f"{rank:08d}.json") as unfinished:  # others wait for it to appear
                 unfinished.write_text(json.dumps(note), encoding="utf-8")
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, workspace: Workspace) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return workspace.describe(error)
     return f"{type(error).__name__}: {error}"
 
 
 class LocalExecutor(_TaskMixin, LocalPipelineExecutor):
     """datatrove's local executor over a pool of processes that lasts for the whole run; without a pool, in this one."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None, failures: Path, **options: Any) -> None:
+    def __init__(self, pool: ProcessPoolExecutor | None, workspace: Workspace, stage: str, **options: Any) -> None:
         super().__init__(**options)
-        self.failures = failures
+        self.workspace, self.stage = workspace, stage
         self._pool = pool
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,11 +168,13 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):  # Linux ends this process at once when the main one is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when the main one has been killed: two runs must not write at the same time."""
+    """Ends this process when the main one is gone: two runs must not write at the same time."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
@@ -174,19 +187,25 @@ class RayExecutor(_TaskMixin, RayPipelineExecutor):
     ever if such a process is killed.
     """
 
-    def __init__(self, failures: Path, **options: Any) -> None:
+    def __init__(self, workspace: Workspace, stage: str, **options: Any) -> None:
         super().__init__(**options)
-        self.failures = failures
+        self.workspace, self.stage = workspace, stage
 
     def run(self) -> None:
-        """Runs all tasks that are not complete; the first error ends it."""
+        """Runs all tasks that are not complete; the first error ends it.
+
+        Raises:
+            InputError: no node of the cluster has room for a task.
+        """
         import ray
 
-        task = ray.remote(_run_task).options(
-            num_cpus=self.cpus_per_task,
-            memory=int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30),
+        asked = {
+            "num_cpus": self.cpus_per_task,
+            "memory": int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30),
             **(self.ray_remote_kwargs or {}),
-        )
+        }
+        _check_room(asked["num_cpus"], asked["memory"])
+        task = ray.remote(_run_task).options(**asked)
         executor, waiting = ray.put(self), self.get_incomplete_ranks(range(self.tasks))
         running: list[Any] = []
         try:
@@ -194,28 +213,42 @@ class RayExecutor(_TaskMixin, RayPipelineExecutor):
                 while waiting and len(running) < self.workers:
                     running.append(task.remote(executor, waiting.pop(0)))
                 done, running = ray.wait(running)
-                ray.get(done)
+                ray.get(done)  # after an error the tasks that run end with the connection, see ray_cluster
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.WorkerCrashedError as error:
             raise WorkerDied(_WORKER_DIED) from error
-        finally:
-            for left in running:
-                ray.cancel(left, force=True)
+
+
+def _check_room(cpus: float, memory: int) -> None:
+    """Ray lets a task that no node has room for wait for ever."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    rooms = [(node.get("CPU", 0.0), node.get("memory", 0.0)) for node in nodes]
+    if any(cpus <= room[0] and memory <= room[1] for room in rooms):
+        return
+    largest = max(rooms, default=(0.0, 0.0))
+    raise InputError(
+        f"--executor ray: no node has room for a task. It asks for {cpus:g} CPUs (cpus_per_task) and "
+        f"{memory / 2**30:.1f} GB (cpus_per_task × mem_per_cpu_gb); the largest node has {largest[0]:g} CPUs and "
+        f"{largest[1] / 2**30:.1f} GB. Give smaller ones in --executor_options, or start a larger node"
+    )
 
 
 class SlurmExecutor(_TaskMixin, SlurmPipelineExecutor):
     """datatrove's Slurm executor; ``run`` stays until the jobs are through, so that the next stage can follow."""
 
-    def __init__(self, failures: Path, **options: Any) -> None:
+    def __init__(self, workspace: Workspace, stage: str, **options: Any) -> None:
         super().__init__(**options)
-        self.failures = failures
+        self.workspace, self.stage = workspace, stage
 
     def run(self) -> None:
         """Submits the tasks that are not complete and waits; inside a job, runs the tasks of that job."""
         if "SLURM_ARRAY_TASK_ID" in os.environ:
             super().run()
             return
+        os.environ.pop("SBATCH_JOB_NAME", None)  # would take the place of the name that jobs are found by
         try:
             super().run()
             self._wait()
@@ -224,7 +257,13 @@ class SlurmExecutor(_TaskMixin, SlurmPipelineExecutor):
         except FileNotFoundError as error:
             raise InputError(f"--executor slurm: {error.filename} is not installed on this machine") from error
         finally:
-            self._cancel()  # after an error, or Ctrl-C: the next run submits them again
+            if self.get_incomplete_ranks():  # after an error, or Ctrl-C: the next run submits them again
+                cancel_jobs(self.workspace)
+
+    def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
+        """datatrove's, with a name that tells which run a job belongs to."""
+        arguments: dict[str, Any] = super().get_sbatch_args(max_array)
+        return arguments | {"job-name": job_name(arguments["job-name"], self.workspace)}
 
     def launch_merge_stats(self) -> None:
         """Nothing: the counts are ours, and such a job would write when the folder is gone."""
@@ -232,24 +271,10 @@ class SlurmExecutor(_TaskMixin, SlurmPipelineExecutor):
     def _wait(self) -> None:
         gone = 0
         while self.get_incomplete_ranks() and not list(self.failures.glob("*.json")):
-            gone = 0 if self._jobs_left() else gone + 1
+            gone = 0 if jobs_of(self.workspace) else gone + 1
             if gone >= _GONE_AFTER:
                 return
             time.sleep(_POLL_SECONDS)
-
-    def _jobs_left(self) -> bool:
-        """Whether Slurm still knows of jobs of this stage."""
-        return bool(self._slurm("squeue", "--noheader", "--format", "%T", "--jobs"))
-
-    def _cancel(self) -> None:
-        if self.get_incomplete_ranks():
-            self._slurm("scancel")
-
-    def _slurm(self, *command: str) -> str:
-        if not self.job_id or self.job_id == -1:
-            return ""
-        answer = subprocess.run([*command, str(self.job_id)], capture_output=True, text=True, check=False)
-        return answer.stdout.strip()
 
 
 class Runner:
@@ -286,7 +311,9 @@ class Runner:
             raise
         except Exception as error:
             self._raise_failure(executor)
-            raise InputError(f"{stage.label}: {_describe(error)}") from error  # there was no room for a note
+            raise InputError(
+                f"{stage.label}: {_describe(error, self._workspace)}"
+            ) from error  # there was no room for a note
         finally:
             with contextlib.suppress(ValueError):  # a task in this process has removed it
                 logger.remove(log)
@@ -299,7 +326,8 @@ class Runner:
 
     def _executor(self, stage: Stage) -> Any:
         common: dict[str, Any] = {
-            "failures": self._workspace.task_file("failures", stage.name, 0).parent,
+            "workspace": self._workspace,
+            "stage": stage.name,
             "pipeline": stage.pipeline,
             "tasks": stage.tasks,
             "workers": self._workers,

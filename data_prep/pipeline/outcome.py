@@ -17,12 +17,14 @@ class StepOutcome:
         dropped: reason -> (documents, characters).
         changed_documents: documents that were changed and went on.
         removed_characters: by those changes; negative where text was added.
+        kept: why a document was kept that might have been dropped -> documents.
     """
 
     name: str
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed_documents: int = 0
     removed_characters: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
 
     def lost_characters(self) -> int:
         """Characters that came in and did not go out."""
@@ -35,6 +37,8 @@ class StepOutcome:
             self.dropped[reason] = (before[0] + documents, before[1] + tally["dropped_characters"][reason])
         self.changed_documents += tally["changed_documents"]
         self.removed_characters += tally["removed_characters"]
+        for reason, documents in tally.get("kept_documents", {}).items():  # earlier versions noted none
+            self.kept[reason] = self.kept.get(reason, 0) + documents
 
 
 @dataclass
@@ -62,6 +66,8 @@ class Outcome:
         for step in self.steps:
             for reason, (documents, characters) in sorted(step.dropped.items()):
                 rows.append(_row(f"  {step.name}: {reason}", -documents, -characters, self.read))
+            for reason, documents in sorted(step.kept.items()):
+                rows.append((f"  {step.name}: {reason}", f"{documents:,} kept", "", "", ""))
             if step.changed_documents:
                 changed = f"{step.changed_documents:,} changed"
                 rows.append((f"  {step.name}", changed, "", *_cells(-step.removed_characters, self.read[1])))

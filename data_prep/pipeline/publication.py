@@ -19,7 +19,7 @@ from chinesebert.errors import InputError
 from data_prep.pipeline.outcome import Outcome
 from data_prep.pipeline.recipe import Recipe
 from data_prep.pipeline.settings import load_settings, refuse_changes
-from data_prep.pipeline.workspace import Workspace
+from data_prep.pipeline.workspace import UnfinishedFolder, Workspace
 
 # In the corpus: how it was made, and what became of the documents.
 PREPARATION_FILE = "preparation.json"
@@ -56,26 +56,47 @@ def _is_there(output: Path) -> bool:
     return output.is_dir() and any(output.iterdir())
 
 
-def is_published(workspace: Workspace) -> bool:
+def is_published(workspace: Workspace | None) -> bool:
     """Whether a run was killed when it had given the corpus its name, but not yet removed the workspace."""
+    if workspace is None:
+        return False
     assembled = (workspace.logs("assemble") / "completions").is_dir()
     return assembled and not (workspace.corpus / MANIFEST_FILE).exists()
 
 
-def begin_or_go_on(workspace: Workspace, recipe: Recipe, restart: bool) -> bool:
-    """Prepares the workspace, or sees to it that an earlier run in it was after the same corpus; whether it goes on.
+def find_unfinished(folder: UnfinishedFolder, recipe: Recipe, restart: bool) -> Workspace | None:
+    """The workspace of an earlier run that was after the same corpus; None where there is nothing to go on with.
 
     Raises:
         InputError: it was after another one.
     """
-    file = workspace.directory / "settings.json"
-    before = load_settings(file)
+    workspace = folder.workspace()
+    if workspace is None or restart or is_published(workspace):
+        return None
+    before = load_settings(workspace.settings)
     begun = any((workspace.directory / "logs").glob("*/completions/*"))
-    if begun and before is not None and not restart and not is_published(workspace):
-        remedy = "run the command as before to go on, or with --restart to throw that work away"
-        refuse_changes(before, recipe.settings, workspace.directory, remedy)
-        return True
-    workspace.empty()
+    if not begun or before is None:
+        return None
+    remedy = "run the command as before to go on, or with --restart to throw that work away"
+    refuse_changes(before, recipe.settings, folder.directory, remedy)
+    return workspace
+
+
+def begin(folder: UnfinishedFolder, recipe: Recipe) -> Workspace:
+    """A new workspace, in place of any other.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    workspace = folder.begin()
+    try:
+        _fill(workspace, recipe)
+    except OSError as error:
+        raise InputError(workspace.describe(error)) from error
+    return workspace
+
+
+def _fill(workspace: Workspace, recipe: Recipe) -> None:
     try:
         recipe.tokenizer.save_pretrained(workspace.tokenizer)
     except Exception as error:  # tokenizers raises bare Exception, for a full disk say
@@ -83,8 +104,7 @@ def begin_or_go_on(workspace: Workspace, recipe: Recipe, restart: bool) -> bool:
     if recipe.words:
         workspace.save_json(workspace.words, dataclasses.asdict(recipe.words))
     workspace.rejected.mkdir()
-    workspace.save_json(file, recipe.settings)  # last: without it, nothing here counts
-    return False
+    workspace.save_json(workspace.settings, recipe.settings)  # last: without it, nothing here counts
 
 
 def check_rejected(workspace: Workspace, rejected: str | None, overwrite: bool) -> None:
@@ -107,7 +127,7 @@ def publish(workspace: Workspace, output: Path, rejected: str | None, recipe: Re
     preparation: dict[str, Any] = {"settings": recipe.published_settings, "outcome": outcome.to_dict()}
     workspace.save_json(workspace.corpus / PREPARATION_FILE, preparation)
     _move(workspace.corpus, output.resolve())
-    workspace.remove()
+    workspace.unfinished.clear()
 
 
 def publish_rejected(workspace: Workspace, rejected: str | None) -> None:

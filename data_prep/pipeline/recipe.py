@@ -2,9 +2,12 @@
 
 import argparse
 import dataclasses
+import fnmatch
 import functools
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,15 @@ from data_prep.cleaning.configuration import Cleaning, load_cleaning
 from data_prep.decontamination import DecontaminationSettings, evaluation_fingerprint
 from data_prep.duplicates import DuplicateSettings
 from data_prep.pipeline.settings import package_versions
+from data_prep.pipeline.workspace import UnfinishedFolder
 from data_prep.readers import Source, find_inputs
+from data_prep.readers.bad_records import EXAMPLES_PER_REASON
+from data_prep.wording import counted
 
 _NAMED_SOURCES = 1000
+# A file of every kind that a run writes and that would be taken for input.
+_IN_CORPUS = ("manifest.json", "tokenizer/vocab.txt", "tokenizer/tokenizer.json")
+_IN_REJECTED = ("clean-00000000.jsonl.gz",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +104,7 @@ def load_recipe(args: argparse.Namespace) -> Recipe:
         InputError: something of it is missing or wrong.
     """
     sources = find_inputs(args.input)
+    _check_found(sources, _places(args))
     cleaning = load_cleaning(args.cleaning) if args.cleaning else None
     tokenizer = load_tokenizer(args.tokenizer)
     if args.readings:
@@ -104,7 +114,7 @@ def load_recipe(args: argparse.Namespace) -> Recipe:
         sources,
         args.text_field,
         tokenizer,
-        UserWords.load(args.words) if args.words else None,
+        _load_words(args.words, args.strict) if args.words else None,
         cleaning,
         _duplicate_settings(cleaning, args.cleaning, args.remove_duplicates),
         _decontamination_settings(cleaning, args.cleaning) if args.decontaminate else None,
@@ -124,6 +134,20 @@ def load_tokenizer(path: str | None) -> ChineseBertTokenizer:
     if not Path(path).is_dir():
         return ChineseBertTokenizer.from_vocabulary(path)
     return ChineseBertTokenizer.from_directory(path)
+
+
+def _load_words(path: str, strict: bool) -> UserWords:
+    """The user's words; what jieba could never find, of which long dictionaries hold some, is skipped and named."""
+    skipped: list[str] = []
+    words = UserWords.load(path, None if strict else skipped)
+    for problem in skipped[:EXAMPLES_PER_REASON]:
+        print(problem, file=sys.stderr)
+    if skipped:
+        print(
+            f"{path}: skipped {counted(len(skipped), 'line')} (the first are named above)",
+            file=sys.stderr,
+        )
+    return words
 
 
 def _duplicate_settings(cleaning: Cleaning | None, file: str, asked_for: bool) -> DuplicateSettings | None:
@@ -146,15 +170,42 @@ def check_places(args: argparse.Namespace) -> None:
     """
     if "://" in args.output:
         raise InputError(f"--output {args.output}: corpora are written to local or shared file systems, not to URLs")
-    output = Path(args.output).resolve()
-    rejected = [Path(args.rejected).resolve()] if args.rejected else []
+    output, _, *rejected = places = _places(args)
     for folder in rejected:
         if folder.is_relative_to(output) or output.is_relative_to(folder):
             raise InputError(f"--rejected {folder}: lies in the output, or around it; give a folder elsewhere")
     for given in map(str, args.input):
         folder = Path(given).resolve()
-        for place in [output, *rejected]:
-            if folder.is_dir() and place.is_relative_to(folder):
+        for place in places:
+            written = [place / name for name in (_IN_REJECTED if place in rejected else _IN_CORPUS)]
+            if (folder.is_dir() and place.is_relative_to(folder)) or any(_matches(folder, file) for file in written):
                 raise InputError(f"{place}: lies in the input {given} and would be read as input; write elsewhere")
             if folder.exists() and folder.is_relative_to(place):
                 raise InputError(f"{given}: this input lies in {place}, which is to be written; write elsewhere")
+
+
+def _places(args: argparse.Namespace) -> list[Path]:
+    """The folders that a run writes: the corpus, the work on it, and dropped documents."""
+    rejected = [Path(args.rejected).resolve()] if args.rejected else []
+    return [Path(args.output).resolve(), UnfinishedFolder.beside(args.output).directory, *rejected]
+
+
+def _matches(pattern: Path, file: Path) -> bool:
+    """Whether a glob finds a file, or a folder that it lies in."""
+    return _parts_match(pattern.parts, file.parts)
+
+
+def _parts_match(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    if not pattern or not path:
+        return not pattern
+    if pattern[0] == "**":
+        return _parts_match(pattern[1:], path) or _parts_match(pattern, path[1:])
+    return fnmatch.fnmatchcase(path[0], pattern[0]) and _parts_match(pattern[1:], path[1:])
+
+
+def _check_found(sources: list[Source], places: list[Path]) -> None:
+    """Refuses inputs that links lead to in what is to be written."""
+    for folder in {os.path.dirname(source.url) for source in sources if source.is_local}:
+        for place in places:
+            if Path(folder).resolve().is_relative_to(place):
+                raise InputError(f"{folder}: this input lies in {place}, which is to be written; write elsewhere")

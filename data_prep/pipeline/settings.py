@@ -1,12 +1,15 @@
 """What the bytes of a corpus depend on: written down at the first start, and compared when a command runs again."""
 
+import datetime
 import importlib.metadata
 import json
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
+from data_prep.pipeline.workspace import SUFFIX
 
 # The packages whose version may change the result.
 _PACKAGES = (
@@ -14,6 +17,9 @@ _PACKAGES = (
     *("datatrove", "trafilatura", "lxml", "warcio"),
 )
 _SHOWN = 5
+_ORDER = "order of inputs"
+_LOCAL_FILE = re.compile(r"(?P<bytes>\d+) bytes, \d+-(?P<changed>\d{18,20})")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def package_versions() -> dict[str, str]:
@@ -54,18 +60,57 @@ def changes(before: Any, now: Any, name: str = "") -> list[str]:
     return [] if before == now else [f"{name}: {_shown(now)}, was {_shown(before)}"]
 
 
+def _input_changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """What differs between the input files, in words."""
+    lines = []
+    for url in [*before, *(url for url in now if url not in before)]:
+        if url not in now:
+            lines.append(f"input {url}: is not given, or not there, any more")
+        elif url not in before:
+            lines.append(f"input {url}: was not there before")
+        elif before[url] != now[url]:
+            lines.append(f"input {url}: has changed: {_shown_file(now[url])}, was {_shown_file(before[url])}")
+    return lines
+
+
+def _shown_file(described: str) -> str:
+    """Size and time of change of a local file; what else tells the versions of a remote one apart as it stands."""
+    match = _LOCAL_FILE.fullmatch(described)
+    if match is None:
+        return described
+    changed = datetime.datetime.fromtimestamp(int(match["changed"]) / 1e9)
+    return f"{int(match['bytes']):,} bytes of {changed.isoformat(' ', 'milliseconds')}"
+
+
 def _shown(value: Any) -> str:
     if value is None or value == [] or value == {}:
         return "none"
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return f"SHA-256 {value[:8]}…"
     text = f"{len(value)} entries" if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 100 else text[:97] + "…"
 
 
+def _told_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """As ``changes``, but for the input files, whose numbers tell people nothing."""
+    if not (isinstance(before.get("inputs"), dict) and isinstance(now.get("inputs"), dict)):
+        return changes(before, now)
+    lines = _input_changes(before["inputs"], now["inputs"])
+    if not lines and before.get(_ORDER) != now.get(_ORDER):
+        lines = ["the inputs are given in another order"]
+    return lines + changes(_without_inputs(before), _without_inputs(now))
+
+
+def _without_inputs(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in ("inputs", _ORDER)}
+
+
 def refuse_changes(before: dict[str, Any], now: dict[str, Any], where: Path, remedy: str) -> None:
     """Raises ``InputError`` naming what has changed, if anything has."""
-    lines = changes(before, json.loads(json.dumps(now)))
+    lines = _told_changes(before, json.loads(json.dumps(now)))
     if lines:
+        verb = "begun" if where.name.endswith(SUFFIX) else "made"
         more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         raise InputError(
-            f"{where}: was begun with other settings:\n  " + "\n  ".join(lines[:_SHOWN]) + f"{more}\n{remedy}"
+            f"{where}: was {verb} with other settings:\n  " + "\n  ".join(lines[:_SHOWN]) + f"{more}\n{remedy}"
         )

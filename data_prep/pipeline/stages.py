@@ -26,7 +26,7 @@ _BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8
 # For the progress bar: measured on mixed Chinese text; plain text is a third of a character a byte.
 _CHARACTERS_PER_BYTE = {".gz": 0.87, ".zst": 0.85, ".xz": 1.1}
 # Small files are read together, up to so many bytes a task.
-_GROUP_BYTES = 32_000_000
+_GROUP_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)

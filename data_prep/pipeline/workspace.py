@@ -2,22 +2,28 @@
 
 ::
 
-    settings.json            what the output depends on; a rerun must agree
-    inputs/                  the input files, in groups: a group is a task of the first stage
-    tokenizer/               the tokenizer of the run, reading overrides included
-    read/ clean/             chunks of documents, as they were read and after cleaning
-    duplicates/              signatures and matches of documents
-    evaluation/              the index of evaluation texts, and where they occur
-    pieces/                  annotated documents
-    corpus/                  the corpus while it is put together
-    rejected/                dropped documents
-    counts/ progress/ failures/ logs/    a file a task each
+    lock                         held by the run that is at work
+    run-1a2b3c4d/                the workspace of the run
+        settings.json            what the output depends on; a rerun must agree. Without it, nothing beside it counts
+        inputs/                  the input files, in groups: a group is a task of the first stage
+        tokenizer/               the tokenizer of the run, reading overrides included
+        read/ clean/             chunks of documents, as they were read and after cleaning
+        duplicates/              signatures and matches of documents
+        evaluation/              the index of evaluation texts, and where they occur
+        pieces/                  annotated documents
+        corpus/                  the corpus while it is put together
+        rejected/                dropped documents
+        counts/ progress/ failures/ logs/    a file a task each
 
 Chunks, pieces, counts and rejected documents appear under their names only when they are complete, and a task that runs
 again writes the same files again.
+
+A run that begins afresh has a workspace of a new name. When a run is killed, its jobs on a cluster may go on, and write
+for hours: what they write is in a workspace that nobody reads any more.
 """
 
 import contextlib
+import errno
 import fcntl
 import functools
 import json
@@ -36,19 +42,29 @@ from chinesebert.errors import InputError
 SUFFIX = ".unfinished"
 _LOCK = "lock"
 _LOCK_ATTEMPTS = 5
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Names of everything in the folder ``directory``; on a cluster all machines must see it."""
+    """Names of everything in the folder ``directory`` of one run; on a cluster all machines must see it."""
 
     directory: Path
 
-    @classmethod
-    def beside(cls, output: str | os.PathLike[str]) -> "Workspace":
-        """The workspace in which the corpus ``output`` is made."""
-        final = Path(output).resolve()
-        return cls(final.with_name(final.name + SUFFIX))
+    @property
+    def name(self) -> str:
+        """What no other run is called."""
+        return self.directory.name
+
+    @property
+    def unfinished(self) -> "UnfinishedFolder":
+        """The folder that this one is in."""
+        return UnfinishedFolder(self.directory.parent)
+
+    @property
+    def settings(self) -> Path:
+        """What the output depends on."""
+        return self.directory / "settings.json"
 
     @property
     def tokenizer(self) -> Path:
@@ -109,64 +125,93 @@ class Workspace:
         files = sorted((self.directory / kind / stage).glob("*.json"))
         return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
-    def empty(self) -> None:
-        """Deletes what is in the folder. What says that tasks are complete goes first, and at once."""
-        logs = self.directory / "logs"
-        if logs.exists():
-            os.rename(logs, self.directory / f"logs.{uuid.uuid4().hex}")
-        for entry in self.directory.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name != _LOCK:
-                entry.unlink()
+    def describe(self, error: OSError) -> str:
+        """What went wrong, and where; writing to a file that is open, a full disk does not say which it is."""
+        where = error.filename or (self.directory.parent if error.errno in _DISK_FULL else None)
+        return f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
 
-    def remove(self) -> None:
-        """Deletes the folder. It loses its name at once: deleting a hundred thousand files takes a while."""
-        gone = self.directory.with_name(f".{self.directory.name}.removed-{uuid.uuid4().hex[:8]}")
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(self.directory, gone)
-            shutil.rmtree(gone, ignore_errors=True)
+
+@dataclass(frozen=True)
+class UnfinishedFolder:
+    """``DIR.unfinished``: what a run locks, and the workspace in it."""
+
+    directory: Path
+
+    @classmethod
+    def beside(cls, output: str | os.PathLike[str]) -> "UnfinishedFolder":
+        """The folder in which the corpus ``output`` is made."""
+        final = Path(output).resolve()
+        return cls(final.with_name(final.name + SUFFIX))
+
+    def workspaces(self) -> list[Workspace]:
+        """That of an earlier run, and what is left of others."""
+        return [Workspace(path) for path in sorted(self.directory.glob("run-*"))]
+
+    def workspace(self) -> Workspace | None:
+        """The one that an earlier run has begun; None where there is nothing to go on with."""
+        return next((workspace for workspace in self.workspaces() if workspace.settings.exists()), None)
+
+    def begin(self) -> Workspace:
+        """A new workspace in place of any other. It counts as soon as its settings are written."""
+        self.clear()
+        workspace = Workspace(self.directory / f"run-{uuid.uuid4().hex[:8]}")
+        workspace.directory.mkdir()
+        return workspace
+
+    def clear(self) -> None:
+        """Deletes all workspaces. Their settings go first, and at once: without them the rest does not count."""
+        for workspace in self.workspaces():
+            workspace.settings.unlink(missing_ok=True)
+        for workspace in self.workspaces():
+            shutil.rmtree(workspace.directory, ignore_errors=True)  # a task that goes on may be writing there
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps a second run out of the folder, as long as this process lives.
+        """Keeps a second run out of the folder, as long as this process lives. An empty folder is deleted at the end.
 
         Raises:
             InputError: another run is at work in it, or it cannot be made or locked.
         """
-        created = not self.directory.exists()
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            # Held until the run ends.
-            file = open(self.directory / _LOCK, "w", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise InputError(f"{self.directory}: cannot write here ({error.strerror})") from error
-        with file:
-            self._wait_for_lock(file)
+        with self._wait_for_lock():
             try:
                 yield
             finally:
-                if created and not any(entry.name != _LOCK for entry in self._entries()):
-                    self.remove()  # nothing was begun
+                if not self.workspaces():
+                    with contextlib.suppress(OSError):  # something else lies there
+                        (self.directory / _LOCK).unlink()
+                        self.directory.rmdir()
 
-    def _entries(self) -> list[Path]:
-        return list(self.directory.iterdir()) if self.directory.exists() else []
+    def _wait_for_lock(self) -> IO[str]:
+        for _ in range(_LOCK_ATTEMPTS):  # the workers of a run that was killed may live half a second longer
+            file = self._try_to_lock()
+            if file:
+                return file
+            time.sleep(0.5)
+        raise InputError(
+            f"{self.directory}: another run is preparing this corpus; wait for it, or give another --output"
+        )
 
-    def _wait_for_lock(self, file: IO[str]) -> None:
-        for attempt in range(_LOCK_ATTEMPTS):  # the workers of a run that was killed live half a second longer
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as error:
-                if attempt == _LOCK_ATTEMPTS - 1:
-                    raise InputError(
-                        f"{self.directory}: another run is preparing this corpus; wait for it, or give another --output"
-                    ) from error
-                time.sleep(0.5)
-            except OSError as error:
-                raise InputError(
-                    f"{self.directory}: the file system cannot lock files ({error.strerror}); write to another one"
-                ) from error
+    def _try_to_lock(self) -> IO[str] | None:
+        path = self.directory / _LOCK
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            file = open(path, "w", encoding="utf-8")  # noqa: SIM115, held until the run ends
+        except OSError as error:
+            raise InputError(f"{self.directory}: cannot write here ({error.strerror})") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A run that ends deletes the folder: then this is the lock of a folder that is no more.
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError as error:
+            file.close()
+            raise InputError(
+                f"{self.directory}: the file system cannot lock files ({error.strerror}); write to another one"
+            ) from error
+        file.close()
+        return None
 
 
 def chunks_of(directory: Path) -> list[Path]:

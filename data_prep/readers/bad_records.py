@@ -59,7 +59,7 @@ class BadRecords:
         """Counts a file that cannot be read, or not to its end; raises ``InputError`` under ``strict``."""
         self._refuse(url, problem.reason, problem.detail, problem.remedy, "go on with what can be read")
         self.files[problem.reason] += 1
-        self._keep_example(url, problem.reason, problem.detail)
+        self._keep_example(url, problem.reason, problem.detail, problem.remedy)
 
     def repair(self, where: str, reason: str, remedy: str = "mend it") -> None:
         """Counts one record that is kept after a repair; raises ``InputError`` under ``strict``."""
@@ -110,10 +110,10 @@ class BadRecords:
         if self.strict:
             raise InputError(f"{_describe(where, reason, detail)}; {remedy}, or run without --strict to {otherwise}")
 
-    def _keep_example(self, where: str, reason: str, detail: str) -> None:
+    def _keep_example(self, where: str, reason: str, detail: str, remedy: str = "") -> None:
         examples = self.examples.setdefault(reason, [])
         if len(examples) < EXAMPLES_PER_REASON:
-            examples.append(_describe(where, reason, detail))
+            examples.append(_describe(where, reason, detail) + (f"; {remedy}" if remedy else ""))
 
 
 def _describe(where: str, reason: str, detail: str) -> str:

@@ -1,16 +1,20 @@
 """Finds what to read: files, folders and globs, here or wherever fsspec reaches, and Hugging Face data sets."""
 
+import contextlib
 import difflib
 import glob
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
-from data_prep.readers.huggingface import PREFIX, find_dataset, is_saved
-from data_prep.readers.sources import SUPPORTED, Source, is_remote, kind_of
+from data_prep.readers.huggingface import PREFIX, find_dataset, how_to_name, is_saved
+from data_prep.readers.sources import SUPPORTED, UNKNOWN, Source, is_remote, kind_of
+from data_prep.readers.streams import why_unreachable
+from data_prep.wording import counted
 
 # What file systems call the thing that changes when a file does, most telling first.
 _VERSION_KEYS: tuple[str, ...] = (
@@ -18,6 +22,8 @@ _VERSION_KEYS: tuple[str, ...] = (
     *("Last-Modified", "LastModified", "last_modified", "mtime", "updated", "modified", "created"),
 )
 _MAGIC = "*?["
+# So many files are named of those that are passed over.
+_TOLD = 5
 
 
 def find_inputs(inputs: Iterable[str | Path]) -> list[Source]:
@@ -25,12 +31,38 @@ def find_inputs(inputs: Iterable[str | Path]) -> list[Source]:
 
     An input is a file, a folder (searched to the bottom; names that begin with a dot are passed over), a glob
     (``data/**/*.txt``), a URL of any of these that fsspec opens (``s3://…``, ``hf://datasets/…``, ``https://…``,
-    ``zip://*.json::FILE.zip``), or ``hf-dataset:NAME[:CONFIG]:SPLIT``.
+    ``zip://*.json::FILE.zip``), or ``hf-dataset:NAME[[:CONFIG]:SPLIT]``.
+
+    A file that is named several times, by links too, is a source once, in its first place. What is passed over for
+    that, and files of other kinds in folders, are told on stderr.
 
     Raises:
         InputError: there is no such input, it cannot be looked into, is of another kind, or holds no file to read.
     """
-    return [source for given in inputs for source in _find(str(given))]
+    found: dict[Any, Source] = {}
+    again = []
+    for given in inputs:
+        for source in _find(str(given)):
+            if found.setdefault(_identity(source), source) is not source:
+                again.append(source.url)
+    _tell("named more than once, read once", again)
+    return list(found.values())
+
+
+def _identity(source: Source) -> Any:
+    """The same for all names of a file."""
+    if source.is_local:
+        with contextlib.suppress(OSError):
+            status = os.stat(source.url)
+            return status.st_dev, status.st_ino
+    return source.url
+
+
+def _tell(what: str, names: list[str]) -> None:
+    """Says on stderr how many files that is true of, and which the first ones are."""
+    if names:
+        more = "" if len(names) <= _TOLD else ", …"
+        print(f"{counted(len(names), 'file')} {what}: {', '.join(names[:_TOLD])}{more}", file=sys.stderr)
 
 
 def _find(given: str) -> list[Source]:
@@ -41,10 +73,11 @@ def _find(given: str) -> list[Source]:
     return _find_remote(given) if is_remote(given) else _find_local(given)
 
 
-def _known_kinds(found: list[Source | None], given: str, what: str) -> list[Source]:
-    sources = [source for source in found if source]
+def _known_kinds(found: list[Source], given: str, what: str) -> list[Source]:
+    sources = [source for source in found if source.kind != UNKNOWN]
     if not sources:
         raise InputError(f"{given}: {what}; give {SUPPORTED}")
+    _tell("of another kind passed over", [source.url for source in found if source.kind == UNKNOWN])
     return sources
 
 
@@ -74,13 +107,13 @@ def _find_glob(path: str) -> list[Source]:
     return _known_kinds(found, path, "no file to read matches")
 
 
-def _matched(match: str) -> list[Source | None]:
+def _matched(match: str) -> list[Source]:
     return _in_folder(match) if os.path.isdir(match) else [_local_source(match)]
 
 
-def _in_folder(folder: str) -> list[Source | None]:
+def _in_folder(folder: str) -> list[Source]:
     if is_saved(folder):
-        raise InputError(f"{folder}: this was saved by Hugging Face datasets; write {PREFIX}{folder}[:SPLIT]")
+        raise InputError(f"{folder}: this was saved by Hugging Face datasets; write {how_to_name(folder)}")
     paths = sorted(walk(folder), key=_parts)
     return [_local_source(path) for path in paths]
 
@@ -113,10 +146,8 @@ def walk(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterat
             yield entry.path
 
 
-def _local_source(path: str) -> Source | None:
+def _local_source(path: str) -> Source:
     kind = kind_of(path)
-    if kind is None:
-        return None
     try:
         status = os.stat(path)
     except OSError:
@@ -150,6 +181,8 @@ def _find_remote(given: str) -> list[Source]:
         file_system, path = fsspec.url_to_fs(given)
         found = _list_remote(file_system, path, given)
     except FileNotFoundError as error:
+        if reason := why_unreachable(given, error):
+            raise InputError(f"{given}: cannot be reached ({reason}); see that the server is up") from error
         raise InputError(f"{given}: no such file or folder") from error
     except ImportError as error:  # it says which package to install
         raise InputError(f"{given}: {error}") from error
@@ -161,7 +194,7 @@ def _find_remote(given: str) -> list[Source]:
     return _known_kinds(found, given, "no files to read there")
 
 
-def _list_remote(file_system: Any, path: str, given: str) -> list[Source | None]:
+def _list_remote(file_system: Any, path: str, given: str) -> list[Source]:
     start = given.partition("::")[0]
     # The name of a file may hold a question mark before parameters of the address.
     magic = _MAGIC.replace("?", "") if start.startswith(("http://", "https://")) else _MAGIC
@@ -184,12 +217,9 @@ def _hidden(name: str, root: str) -> bool:
     return bool(root) and any(part.startswith(".") for part in _parts(name.removeprefix(root)))
 
 
-def _remote_source(file_system: Any, name: str, info: dict[str, Any], given: str) -> Source | None:
+def _remote_source(file_system: Any, name: str, info: dict[str, Any], given: str) -> Source:
     _, separator, container = given.partition("::")  # zip://*.txt::s3://…/text.zip
     url = file_system.unstrip_protocol(name) + separator + container
-    kind = kind_of(url)
-    if kind is None:
-        return None
     size = info.get("size") or 0
     change = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
-    return Source(url, kind, size, f"{size}-{change}" if change else "")
+    return Source(url, kind_of(url), size, f"{size}-{change}" if change else "")

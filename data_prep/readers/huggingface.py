@@ -1,8 +1,9 @@
-"""Hugging Face data sets, streamed from the Hub or from a folder: ``hf-dataset:NAME[:CONFIG]:SPLIT``.
+"""Hugging Face data sets, streamed from the Hub or from a folder: ``hf-dataset:NAME[[:CONFIG]:SPLIT]``.
 
 ``NAME`` is a name on the Hub (``wikimedia/wikipedia``), a folder of data files, or one that ``save_to_disk`` wrote. A
-data set is read in as many parts as it has files, each a source of its own (``…#3/8`` is the fourth of eight), so
-that several workers can share it.
+data set of one split needs no ``SPLIT``, one that was saved without splits has none. A data set is read in as many
+parts as it has files, each a source of its own (``…#3/8`` is the fourth of eight), so that several workers can share
+it.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from data_prep.readers.documents import Document
 from data_prep.readers.sources import Source
 
 PREFIX = "hf-dataset:"
-_SYNTAX = f"write {PREFIX}NAME:SPLIT or {PREFIX}NAME:CONFIG:SPLIT"
+_SYNTAX = f"write {PREFIX}NAME:SPLIT or {PREFIX}NAME:CONFIG:SPLIT, or {PREFIX}NAME where there is but one split"
 # Rows are taken so many at a time: enough that Arrow's work for a batch does not count.
 _BATCH_ROWS = 256
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -45,6 +46,11 @@ class _Part:
 def is_saved(folder: str) -> bool:
     """Whether ``save_to_disk`` of ``datasets`` wrote this folder."""
     return any(os.path.isfile(os.path.join(folder, name)) for name in ("state.json", "dataset_dict.json"))
+
+
+def how_to_name(folder: str) -> str:
+    """The inputs that read a folder of ``save_to_disk``."""
+    return " or ".join(f"{PREFIX}{folder}:{split}" for split in _saved_splits(folder)) or f"{PREFIX}{folder}"
 
 
 def find_dataset(given: str) -> list[Source]:
@@ -103,7 +109,7 @@ def _parse(given: str) -> _Part:
 
 def _find_parts(part: _Part) -> list[Source]:
     if is_saved(part.name):
-        part = _with_split(part, _saved_splits(part.name))
+        part = _with_saved_split(part)
         count, size, version = _describe_saved(_saved_folder(part))
     else:
         import datasets
@@ -122,14 +128,20 @@ def _find_parts(part: _Part) -> list[Source]:
 
 def _with_split(part: _Part, available: list[str]) -> _Part:
     """The split that was asked for; the only one if none was."""
-    if not available and not part.split:  # saved without a name
-        return part
     if part.split in available:
         return part
     if not part.split and len(available) == 1:
         return replace(part, split=available[0])
     problem = f"no split {part.split!r}" if part.split else "several splits"
     raise InputError(f"{PREFIX}{part.name}: {problem}; it has {', '.join(available) or 'none'}; {_SYNTAX}")
+
+
+def _with_saved_split(part: _Part) -> _Part:
+    splits = _saved_splits(part.name)
+    if part.config or (part.split and not splits):
+        what = "configuration" if part.config else "splits"
+        raise InputError(f"{PREFIX}{part.name}: was saved without {what}; write {how_to_name(part.name)}")
+    return _with_split(part, splits) if splits else part
 
 
 def _load(part: _Part, version: str) -> Any:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+UNKNOWN = ""
 COMPRESSIONS = (".gz", ".zst", ".xz")
 # End of the name -> kind of file. All but Parquet, which compresses its own pages, may be compressed.
 _KINDS = {
@@ -71,13 +72,13 @@ def file_name(url: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def kind_of(url: str) -> str | None:
-    """The kind of file that a name promises; None where it is none of ``SUFFIXES``."""
+def kind_of(url: str) -> str:
+    """The kind of file that a name promises; ``UNKNOWN`` where it is none of ``SUFFIXES``."""
     name = file_name(url).lower()
     compression = _compression(name)
     stem = name.removesuffix(compression)
-    kind = next((kind for suffix, kind in _KINDS.items() if stem.endswith(suffix)), None)
-    return None if kind == "parquet" and compression else kind
+    kind = next((kind for suffix, kind in _KINDS.items() if stem.endswith(suffix)), UNKNOWN)
+    return UNKNOWN if kind == "parquet" and compression else kind
 
 
 def _compression(name: str) -> str:

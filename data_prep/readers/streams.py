@@ -99,13 +99,24 @@ def _open_remote(url: str) -> BinaryIO:
     try:
         file_system, path = fsspec.url_to_fs(url)
         return io.BufferedReader(_RemoteFile(file_system, path, url), BLOCK)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError) as error:
+        if reason := why_unreachable(url, error):
+            raise _interrupted(url, reason) from error
         raise
     except Exception as error:  # every file system has its own
         raise _interrupted(url, error) from error
 
 
-def _interrupted(url: str, error: Exception) -> InputError:
+def why_unreachable(url: str, error: Exception) -> BaseException | None:
+    """What kept a web server from answering: fsspec says of one that is down that it has no such file."""
+    cause = error.__cause__
+    if not url.startswith(("http://", "https://")) or isinstance(cause, FileNotFoundError):
+        return None
+    has_no_file = 400 <= getattr(cause, "status", 0) < 500  # HTTP: the request is at fault, not the server
+    return None if has_no_file else cause
+
+
+def _interrupted(url: str, error: BaseException) -> InputError:
     """A lost connection says nothing about the file: to skip the rest of it would lose text without need."""
     return InputError(
         f"{url}: reading it was interrupted ({type(error).__name__}: {error}); run the same command again to go on"

@@ -29,6 +29,10 @@ _HEADER_CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNOREC
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 # A page with so many characters that its encoding does not know is in another one; with fewer it is damaged in places.
 _BROKEN_SHARE = 0.001
+# One broken byte is more than that of a short page. Of its characters outside ASCII it is less than this, while six in
+# ten come out broken where GBK or Big5 is read as UTF-8. (UTF-8 read as GBK can look whole.)
+_BROKEN_SHARE_OUTSIDE_ASCII = 0.1
+_LITERAL_REPLACEMENT = "\ufffd".encode()
 
 
 def read_warc(source: Source, bad: BadRecords) -> Iterator[Document]:
@@ -106,6 +110,8 @@ def _read_page(record: "ArcWarcRecord", content_type: str, where: str, bad: BadR
     page = decode_page(data, content_type)
     if page is None:
         bad.add(where, "in no encoding that fits", remedy="remove the record")
+    elif "\ufffd" in page and _LITERAL_REPLACEMENT not in data:
+        bad.repair(where, "broken bytes replaced by U+FFFD", "remove the record")
     return page
 
 
@@ -125,21 +131,32 @@ def _read_content(record: "ArcWarcRecord", where: str) -> bytes | None:
 def decode_page(data: bytes, content_type: str = "") -> str | None:
     """The text of a page by its byte order mark, as UTF-8 if it is that, by its declared encoding, or by a guess.
 
-    UTF-8 comes before what the page declares: text in another encoding is hardly ever valid UTF-8 by chance, while
-    servers that declare GBK or ISO-8859-1 for everything are common. None where nothing fits.
+    A few broken bytes become U+FFFD. UTF-8 comes before what the page declares: text in another encoding is hardly
+    ever valid UTF-8 by chance, while servers that declare GBK or ISO-8859-1 for everything are common. None where
+    nothing fits.
     """
     if marked := byte_order_mark(data):
         return data.decode(marked, errors="replace").removeprefix("\ufeff")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        candidates = [*_declared(data, content_type), "utf-8", guess_encoding(data) or "utf-8"]
+        text = data.decode("utf-8-sig", errors="replace")
+    if _is_damaged_in_places(text):
+        return text
+    guessed = guess_encoding(data) or "utf-8"
     # Every byte is a character of cp1252, so it says nothing; last, for pages that really are Western.
-    for codec in sorted(candidates, key=lambda codec: codec in ("cp1252", "latin-1")):
+    candidates = sorted([*_declared(data, content_type), guessed], key=lambda codec: codec in ("cp1252", "latin-1"))
+    for codec in candidates:
         text = data.decode(codec, errors="replace")
         if text.count("\ufffd") <= _BROKEN_SHARE * len(text):
             return text
-    return None
+    text = data.decode(guessed, errors="replace")
+    return text if _is_damaged_in_places(text) else None
+
+
+def _is_damaged_in_places(text: str) -> bool:
+    outside_ascii = sum(character > "\x7f" for character in text)
+    return text.count("\ufffd") <= _BROKEN_SHARE_OUTSIDE_ASCII * outside_ascii
 
 
 def _declared(data: bytes, content_type: str) -> list[str]:

@@ -23,10 +23,12 @@ def load_manifest(directory: Path) -> tuple[Manifest | None, list[Failure]]:
     Raises:
         InputError: nothing in the directory is of a prepared corpus.
     """
+    if any(directory.glob("*.arrow")) and not (directory / MANIFEST_FILE).exists():
+        return None, [Failure(Rule.MANIFEST, "is missing; copy it again, or prepare the text again", MANIFEST_FILE)]
     try:
         manifest = Manifest.load(directory)
     except InputError as error:
-        if not (directory / MANIFEST_FILE).is_file() and not any(directory.glob("*.arrow")):
+        if not (directory / MANIFEST_FILE).is_file():
             raise
         return None, [Failure(Rule.MANIFEST, _without_path(error, directory), MANIFEST_FILE)]
     failures = [Failure(Rule.MANIFEST, what, MANIFEST_FILE) for what in _wrong_values(manifest)]
