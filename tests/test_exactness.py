@@ -1,8 +1,11 @@
 """One loss and one gradient for every way of sharing a global batch, other numbers of ranks, the same bits again."""
 
+import functools
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +21,15 @@ from tests.pretraining_runs import (
 )
 from tests.rank_server import RankServer
 
+
+def slow(*values: Any) -> Any:
+    """Values of a test that runs with all tests only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # Ranks and rows of a micro-batch; of a global batch of eight, the rest is accumulated.
 WHOLE = (1, 8)
-SPLITS = [(2, 4), (4, 2), (1, 2), (2, 1)]
+SPLITS = [(2, 4), (4, 2), slow((1, 2)), slow((2, 1))]
 STAGES = [0, 1, 2, 3]
 
 
@@ -98,27 +107,32 @@ def elastic_recipe(exact_recipe: Settings) -> Settings:
 @pytest.fixture(scope="module")
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, rank_server: RankServer, elastic_recipe: Settings
-) -> dict[int, Path]:
-    """A run on two ranks for each ZeRO stage."""
+) -> Callable[[int], Path]:
+    """A run on two ranks with a ZeRO stage."""
     directory = tmp_path_factory.mktemp("stages")
-    for number in STAGES:
-        rank_server.run(
-            elastic_recipe | {"deepspeed": stage(number), "output_dir": str(directory / str(number))}, ranks=2
-        )
-    return {number: directory / str(number) for number in STAGES}
+
+    @functools.cache
+    def run(number: int) -> Path:
+        output = directory / str(number)
+        rank_server.run(elastic_recipe | {"deepspeed": stage(number), "output_dir": str(output)}, ranks=2)
+        return output
+
+    return run
 
 
-@pytest.mark.parametrize("number", [0, 2, 3])
-def test_every_zero_stage_trains_to_the_same_losses(undisturbed: dict[int, Path], number: int) -> None:
-    assert losses(undisturbed[number]) == pytest.approx(losses(undisturbed[1]), abs=1e-4)
+@pytest.mark.parametrize("number", [slow(0), 2, 3])
+def test_every_zero_stage_trains_to_the_same_losses(undisturbed: Callable[[int], Path], number: int) -> None:
+    assert losses(undisturbed(number)) == pytest.approx(losses(undisturbed(1)), abs=1e-4)
 
 
-@pytest.mark.parametrize("number", STAGES)
-@pytest.mark.parametrize(
-    ("ranks", "stages_later"), [((1, 2), (0, 0)), ((3, 1), (1, 2))], ids=["2-1-2", "2-3-1-with-other-stages"]
-)
+TWO_ONE_TWO, TWO_THREE_ONE = ((1, 2), (0, 0)), ((3, 1), (1, 2))
+CHAINS = [(1, *TWO_ONE_TWO), (3, *TWO_ONE_TWO), (2, *TWO_THREE_ONE)]
+CHAINS += [slow(0, *TWO_ONE_TWO), slow(2, *TWO_ONE_TWO), *(slow(number, *TWO_THREE_ONE) for number in (0, 1, 3))]
+
+
+@pytest.mark.parametrize(("number", "ranks", "stages_later"), CHAINS)
 def test_a_run_goes_on_with_another_number_of_ranks(
-    undisturbed: dict[int, Path],
+    undisturbed: Callable[[int], Path],
     rank_server: RankServer,
     elastic_recipe: Settings,
     tmp_path: Path,
@@ -126,25 +140,25 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     ranks: tuple[int, int],
     stages_later: tuple[int, int],
 ) -> None:
-    """Steps 1 to 3 are on two ranks, 4 to 6 and 7 to 9 on others."""
-    before = undisturbed[number]
+    """Steps 1 to 3 are on two ranks, 4 to 6 and 7 to 9 on others, where asked for with other ZeRO stages."""
+    before = undisturbed(number)
     for first_step, count, later in zip((3, 6), ranks, stages_later, strict=True):
         output = tmp_path / str(first_step)
         shutil.copytree(before / f"checkpoint-{first_step}", output / f"checkpoint-{first_step}")
         rank_server.run(
             elastic_recipe | {"deepspeed": stage((number + later) % 4), "output_dir": str(output)}, ranks=count
         )
-        assert losses(output) == pytest.approx(losses(undisturbed[1])[first_step:], abs=1e-4)
+        assert losses(output) == pytest.approx(losses(undisturbed(1))[first_step:], abs=1e-4)
         assert [entry["consumed_samples"] for entry in entries(output)] == list(range(12 * (first_step + 1), 109, 12))
         before = output
-    final, expected = weights(before / "checkpoint-9"), weights(undisturbed[1] / "checkpoint-9")
+    final, expected = weights(before / "checkpoint-9"), weights(undisturbed(1) / "checkpoint-9")
     assert all((final[name] - expected[name]).abs().max() < 1e-3 for name in expected)
 
 
 # -------------------------------------------------------------------------------------------------------- the same bits
 
 
-@pytest.mark.parametrize("number", STAGES)
+@pytest.mark.parametrize("number", [slow(0), 1, slow(2), 3])
 def test_a_restart_on_as_many_ranks_gives_the_same_bits(
     rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path, number: int
 ) -> None:

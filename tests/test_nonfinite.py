@@ -16,8 +16,14 @@ def recipe(tiny_recipe: Settings) -> Settings:
     return tiny_recipe | {"per_device_train_batch_size": 2, "max_steps": 4, "save_steps": 1}
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3])
-@pytest.mark.parametrize(("what", "rank"), [("nan", 1), ("inf", 0), ("gradient", 1)])
+STAGES = [0, 1, 2, 3]
+SPOILT = [*((number, "nan", 1) for number in STAGES), (1, "gradient", 1)]
+MORE = [*((number, "inf", 0) for number in STAGES), *((number, "gradient", 1) for number in (0, 2, 3))]
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "rank"), [*SPOILT, *(pytest.param(*values, marks=pytest.mark.slow) for values in MORE)]
+)
 def test_a_spoilt_step_is_skipped_and_counted(
     rank_server: RankServer, recipe: Settings, tmp_path: Path, number: int, what: str, rank: int
 ) -> None:
@@ -59,6 +65,7 @@ def test_the_run_gives_up_after_several_in_a_row_and_names_the_samples(
     assert checkpoints(tmp_path)[-1] == "checkpoint-5"
 
 
+@pytest.mark.slow
 def test_a_run_that_gave_up_goes_on_and_remembers_how_many_in_a_row(
     rank_server: RankServer, recipe: Settings, tmp_path: Path
 ) -> None:

@@ -43,9 +43,16 @@ RECIPES: dict[str, Settings] = {
     "in bfloat16": {"bf16": True, "save_steps": 3},
     "of a mixture": {"masking_strategy": "span", "save_steps": 3},
 }
+_QUICK = ("in the second phase", "in a ramp", "with lamb", "in bfloat16")
 
 
-@pytest.mark.parametrize("changes", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(changes, id=name, marks=[] if name in _QUICK else pytest.mark.slow)
+        for name, changes in RECIPES.items()
+    ],
+)
 def test_a_restart_in_the_middle_gives_the_same_bits(
     rank_server: RankServer,
     tiny_recipe: Settings,
@@ -98,6 +105,7 @@ def test_a_run_in_phases_does_not_go_on_with_others(
     assert "was written with batches" in error_of(rank_server.run(recipe, ranks=1, status=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", sorted(MASKING_STRATEGIES))
 def test_every_masking_strategy_trains(
     rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path, strategy: str
@@ -181,6 +189,7 @@ def test_biases_and_norms_do_not_decay(tmp_path: Path) -> None:
     assert len(decayed["params"]) + len(others["params"]) == len(names)
 
 
+@pytest.mark.slow
 def test_weight_decay_shrinks_weights_alone(rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path) -> None:
     """Two runs of one step from the same weights differ by what decays, and by nothing else."""
     recipe = tiny_recipe | {"max_steps": 1}
@@ -246,6 +255,7 @@ def test_a_run_begins_with_the_weights_of_another(
     assert all(torch.equal(found[name], begun[name]) for name in begun)
 
 
+@pytest.mark.slow
 def test_glyph_rows_are_trained_where_that_is_asked_for(
     phased: Path, rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path
 ) -> None:
@@ -286,7 +296,7 @@ def run_from(
     return folder / "whole"
 
 
-@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("trained", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_released_checkpoint_is_trained_further(
     rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path, trained: bool
 ) -> None:
@@ -298,6 +308,7 @@ def test_a_released_checkpoint_is_trained_further(
     assert torch.equal(rows, state[tiny_checkpoints.GLYPH_ROWS]) != trained
 
 
+@pytest.mark.slow
 def test_a_plain_bert_is_trained_further(rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path) -> None:
     checkpoint = tmp_path / "bert"
     checkpoint.mkdir()

@@ -37,9 +37,16 @@ MOMENTS = {
     "before it gets its name": ("replace_directory", 2),
     "before old ones leave": ("prune_checkpoints", 2),
 }
+_QUICK = ("between two states", "before it gets its name")
 
 
-@pytest.mark.parametrize(("function", "call"), MOMENTS.values(), ids=MOMENTS.keys())
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        pytest.param(*values, id=name, marks=[] if name in _QUICK else pytest.mark.slow)
+        for name, values in MOMENTS.items()
+    ],
+)
 def test_a_kill_in_the_middle_of_a_save_loses_nothing_else(
     rank_server: RankServer, recipe: Settings, undisturbed: Path, tmp_path: Path, function: str, call: int
 ) -> None:
@@ -56,6 +63,7 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing_else(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-6", "hf", "logs", "recipe.yaml"]
 
 
+@pytest.mark.slow
 def test_a_kill_while_an_old_checkpoint_is_removed_leaves_no_half_of_it(
     rank_server: RankServer, recipe: Settings, tmp_path: Path
 ) -> None:
@@ -112,6 +120,7 @@ def test_a_full_disk_stops_the_run_where_that_is_asked_for(
     assert_same_bits(output / "checkpoint-6", undisturbed / "checkpoint-6")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_end_is_an_error(
     rank_server: RankServer, recipe: Settings, small_disk: Path
 ) -> None:

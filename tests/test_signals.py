@@ -90,6 +90,7 @@ def test_sigterm_to_the_ranks_saves_and_ends_well_and_the_same_command_goes_on(
     assert [entry["step"] for entry in entries(output)] == list(range(1, step + 3))
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_alone_takes_its_ranks_along(tiny_recipe: Settings, tmp_path: Path) -> None:
     stop(tiny_recipe, tmp_path, to_launcher, status=-signal.SIGTERM)
     assert "stopped by the end of its launcher" in printed(tmp_path)
