@@ -1,13 +1,18 @@
 """What the tests share: the bundled sample text, a small vocabulary over it, and corpora prepared from it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from chinesebert.corpus.reader import PreparedCorpus
+from chinesebert.glyph import FontSet, render_glyphs
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from chinesebert.vocabulary import SPECIAL_TOKEN_IDS
+from chinesebert.vocabulary import SPECIAL_TOKEN_IDS, read_vocabulary
+from tests.pretraining_runs import NO_DROPOUT, stage, write_sizes
+from tests.rank_server import RankServer
 
 # A property test's first example may wait for a dictionary to load, or for a busy machine.
 settings.register_profile("project", deadline=None)
@@ -75,6 +80,51 @@ def corpora_directory(tmp_path_factory: pytest.TempPathFactory, small_vocabulary
         command = ["corpus", "--input", str(SAMPLE / part), "--output", str(directory / part)]
         assert main([*command, "--tokenizer", str(small_vocabulary)]) == 0
     return directory
+
+
+@pytest.fixture(scope="session")
+def glyphs(tmp_path_factory: pytest.TempPathFactory, small_vocabulary: Path) -> Path:
+    """A folder of glyph images of the small vocabulary."""
+    directory = tmp_path_factory.mktemp("glyphs")
+    tokens = read_vocabulary(small_vocabulary)
+    render_glyphs(tokens, FontSet.from_yaml(ROOT / "fonts" / "default.yaml"), workers=2).save(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, corpora_directory: Path, glyphs: Path) -> dict[str, Any]:
+    """Settings of a run of a few seconds, with dropout, without an output_dir. Do not change it: tests share it."""
+    return {
+        "train_data": [str(corpora_directory / "train")],
+        "glyphs": str(glyphs),
+        "model": write_sizes(tmp_path_factory.mktemp("sizes") / "model.json"),
+        "deepspeed": stage(1),
+        "max_length": 64,
+        "global_batch_size": 8,
+        "per_device_train_batch_size": 4,
+        "max_steps": 8,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "eval_strategy": "no",
+        "save_steps": 1000,
+        "seed": 11,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+@pytest.fixture(scope="session")
+def exact_recipe(tiny_recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same without dropout, which ranks draw for themselves."""
+    return tiny_recipe | {"model": write_sizes(tmp_path_factory.mktemp("sizes") / "model.json", **NO_DROPOUT)}
+
+
+@pytest.fixture(scope="session")
+def rank_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RankServer]:
+    """Runs pretraining on ranks that need not import anything."""
+    server = RankServer(tmp_path_factory.mktemp("ranks"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

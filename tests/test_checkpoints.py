@@ -1,45 +1,69 @@
 """Which checkpoint a run goes on from, and how old ones leave."""
 
 import json
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chinesebert.errors import InputError
-from chinesebert.training.checkpoints import find_checkpoint, list_checkpoints, prune_checkpoints
+from chinesebert.training.checkpoints import (
+    Progress,
+    damage,
+    find_checkpoint,
+    list_checkpoints,
+    prune_checkpoints,
+    read_progress,
+    remove_unfinished,
+)
+from tests.small_corpora import flip_bit
 
 FACTS: dict[str, int | str] = {
-    "world_size": 2,
-    "global_batch_size": 16,
-    "max_length": 128,
+    "model": "2 layers",
+    "batches": "16 rows of 128 tokens",
     "seed": 1,
-    "rows": 99,
-    "tokenizer": "0123abcd",
+    "rows": "99",
     "parameters": 1000,
 }
+# Shown in words.
+DIGESTS: dict[str, int | str] = {"tokenizer": "0123abcd", "text": "89ef4567"}
+PROGRESS = {"step": 10, "consumed_samples": 160, "updates": 9, "skipped_in_a_row": 0, "tokens_seen": 20_000}
 
 
 def write_checkpoint(output_dir: Path, step: int) -> Path:
     """A checkpoint as far as finding it goes."""
     path = output_dir / f"checkpoint-{step}"
-    path.mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps(FACTS | {"step": step}))
+    (path / "hf").mkdir(parents=True)
+    (path / "hf" / "model.safetensors").write_bytes(bytes(range(200)) * 10)
+    (path / "optimizer-exp_avg.safetensors").write_bytes(b"moments")
+    run: dict[str, Any] = {"facts": FACTS | DIGESTS, "progress": PROGRESS | {"step": step}, "versions": {}}
+    run["files"] = {
+        file.relative_to(path).as_posix(): [file.stat().st_size, f"{zlib.crc32(file.read_bytes()):08x}"]
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+    (path / "run.json").write_text(json.dumps(run))
     return path
 
 
 def test_a_first_start_has_no_checkpoint(tmp_path: Path) -> None:
-    assert find_checkpoint(tmp_path / "new", "auto", FACTS) is None
+    assert find_checkpoint(tmp_path / "new", "auto", FACTS | DIGESTS) is None
 
 
 def test_auto_takes_the_newest_by_number_not_by_name(tmp_path: Path) -> None:
     for step in (900, 1000, 50):
         write_checkpoint(tmp_path, step)
-    assert find_checkpoint(tmp_path, "auto", FACTS) == tmp_path / "checkpoint-1000"
+    assert find_checkpoint(tmp_path, "auto", FACTS | DIGESTS) == tmp_path / "checkpoint-1000"
 
 
 def test_what_was_not_finished_is_no_checkpoint(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, 10)
-    (tmp_path / ".unfinished" / "checkpoint-20").mkdir(parents=True)
+    write_checkpoint(tmp_path, 20).rename(tmp_path / ".unfinished")
+    write_checkpoint(tmp_path, 30).rename(tmp_path / ".checkpoint-30.removed")
     (tmp_path / "checkpoint-old").mkdir()
     assert list_checkpoints(tmp_path) == [tmp_path / "checkpoint-10"]
 
@@ -47,34 +71,124 @@ def test_what_was_not_finished_is_no_checkpoint(tmp_path: Path) -> None:
 def test_never_refuses_to_mix_two_runs(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, 10)
     with pytest.raises(InputError, match="checkpoint-10 of an earlier run"):
-        find_checkpoint(tmp_path, "never", FACTS)
+        find_checkpoint(tmp_path, "never", FACTS | DIGESTS)
 
 
 def test_never_starts_in_an_empty_folder(tmp_path: Path) -> None:
-    assert find_checkpoint(tmp_path, "never", FACTS) is None
+    assert find_checkpoint(tmp_path, "never", FACTS | DIGESTS) is None
 
 
 def test_a_named_checkpoint_is_taken(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "other", 7)
-    assert find_checkpoint(tmp_path / "new", str(path), FACTS) == path
+    assert find_checkpoint(tmp_path / "new", str(path), FACTS | DIGESTS) == path
 
 
 def test_a_named_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not a checkpoint"):
-        find_checkpoint(tmp_path, str(tmp_path), FACTS)
+        find_checkpoint(tmp_path, str(tmp_path), FACTS | DIGESTS)
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
 def test_a_checkpoint_of_another_kind_of_run_is_refused(tmp_path: Path, name: str) -> None:
     write_checkpoint(tmp_path, 10)
-    with pytest.raises(InputError, match=f"was written with {name}"):
-        find_checkpoint(tmp_path, "auto", FACTS | {name: 64})
+    with pytest.raises(InputError, match=f"was written with {name} {FACTS[name]}, this run has 64"):
+        find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {name: 64})
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    (write_checkpoint(tmp_path, 10) / "run.json").write_text("{")
-    with pytest.raises(InputError, match=r"run\.json"):
-        find_checkpoint(tmp_path, "auto", FACTS)
+@pytest.mark.parametrize(("name", "words"), [("tokenizer", "another tokenizer"), ("text", "other corpora")])
+def test_a_checkpoint_of_other_text_is_refused_in_words(tmp_path: Path, name: str, words: str) -> None:
+    write_checkpoint(tmp_path, 10)
+    with pytest.raises(InputError, match=f"was written with {words}"):
+        find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {name: "other"})
+
+
+# ------------------------------------------------------------------------------------------------------------- damage
+
+
+def cut_short(path: Path) -> None:
+    """As a copy that was interrupted."""
+    file = path / "hf" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    """As a failing disk."""
+    flip_bit(path / "hf" / "model.safetensors", byte=77, bit=2)
+
+
+def lose(path: Path) -> None:
+    """A file that was not copied."""
+    (path / "optimizer-exp_avg.safetensors").unlink()
+
+
+def spoil_run(path: Path) -> None:
+    (path / "run.json").write_text("{")
+
+
+def empty_run(path: Path) -> None:
+    (path / "run.json").write_text("{}")
+
+
+def lose_run(path: Path) -> None:
+    (path / "run.json").unlink()
+
+
+DAMAGES = {
+    cut_short: "hf/model.safetensors has 1,999 bytes instead of 2,000",
+    flip: "hf/model.safetensors is not what was written",
+    lose: "optimizer-exp_avg.safetensors is missing",
+    spoil_run: "run.json cannot be read",
+    empty_run: "run.json cannot be read",
+    lose_run: "run.json cannot be read",
+}
+
+
+@pytest.mark.parametrize("spoil", DAMAGES, ids=lambda spoil: spoil.__name__)
+def test_a_spoiled_checkpoint_is_passed_over_with_a_warning(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    old, new = write_checkpoint(tmp_path, 10), write_checkpoint(tmp_path, 20)
+    spoil(new)
+    warnings: list[str] = []
+    assert find_checkpoint(tmp_path, "auto", FACTS | DIGESTS, warnings.append) == old
+    (warning,) = warnings
+    assert warning.startswith(f"warning: {new}: {DAMAGES[spoil]}")
+
+
+@pytest.mark.parametrize("spoil", [cut_short, flip, lose, spoil_run], ids=lambda spoil: spoil.__name__)
+def test_a_spoiled_checkpoint_that_is_named_is_refused(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    write_checkpoint(tmp_path, 10)
+    spoil(write_checkpoint(tmp_path, 20))
+    with pytest.raises(InputError, match=DAMAGES[spoil]):
+        find_checkpoint(tmp_path, str(tmp_path / "checkpoint-20"), FACTS | DIGESTS)
+
+
+def test_a_run_whose_checkpoints_are_all_spoiled_does_not_begin_again(tmp_path: Path) -> None:
+    for step in (10, 20):
+        flip(write_checkpoint(tmp_path, step))
+    with pytest.raises(InputError, match="no checkpoint is whole") as caught:
+        find_checkpoint(tmp_path, "auto", FACTS | DIGESTS, lambda warning: None)
+    assert all(f"checkpoint-{step}" in str(caught.value) for step in (10, 20))
+
+
+@given(byte=st.integers(0, 1999), bit=st.integers(0, 7))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bit_that_flips_is_found(tmp_path: Path, byte: int, bit: int) -> None:
+    checkpoint = tmp_path / "checkpoint-1"
+    if not checkpoint.exists():
+        write_checkpoint(tmp_path, 1)
+    weights = checkpoint / "hf" / "model.safetensors"
+    flip_bit(weights, byte, bit)
+    assert damage(checkpoint) is not None
+    flip_bit(weights, byte, bit)
+    assert damage(checkpoint) is None
+
+
+def test_the_position_of_a_run_is_read(tmp_path: Path) -> None:
+    progress = read_progress(write_checkpoint(tmp_path, 10))
+    assert progress == Progress(**PROGRESS)
+    assert progress.skipped_steps == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- pruning
 
 
 def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
@@ -89,3 +203,12 @@ def test_without_a_limit_nothing_is_pruned(tmp_path: Path) -> None:
         write_checkpoint(tmp_path, step)
     prune_checkpoints(tmp_path, keep=None)
     assert len(list_checkpoints(tmp_path)) == 2
+
+
+def test_what_is_left_of_saves_and_removals_is_cleared_away(tmp_path: Path) -> None:
+    kept = write_checkpoint(tmp_path, 10)
+    write_checkpoint(tmp_path, 20).rename(tmp_path / ".unfinished")
+    write_checkpoint(tmp_path, 5).rename(tmp_path / ".checkpoint-5.removed")
+    (tmp_path / "recipe.yaml").write_text("")
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "recipe.yaml"]

@@ -12,16 +12,20 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chinesebert.corpus.dataset import MaskedRows
-from chinesebert.corpus.order import KeyedPermutation, MixtureOrder, RankBatches, whole_ratio
+from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM
+from chinesebert.corpus.dataset import MaskedRows, PhasedRows
+from chinesebert.corpus.order import KeyedPermutation, MixtureOrder, whole_ratio
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus, open_corpora
 from chinesebert.errors import InputError
 from chinesebert.masking import Masking
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments, checked_weights, parse_arguments
+from chinesebert.training.batches import RankBatches
 from chinesebert.training.checkpoints import find_checkpoint
-from chinesebert.training.pretraining import describe_mixture, repetition_warnings, run_facts, unigram_entropy
+from chinesebert.training.data import describe_mixture, repetition_warnings, unigram_entropy
+from chinesebert.training.pretraining import run_facts
+from chinesebert.training.timeline import Phase, Timeline
 
 LENGTH = 64
 # From a millionth to a million, as somebody writes them and as a program computes them.
@@ -218,7 +222,7 @@ def test_a_step_has_the_same_rows_however_ranks_share_it(
     rows = []
     for rank in range(ranks):
         own = MaskedRows(*parts, weights=[1, 9])  # each rank has its own
-        batches = itertools.islice(RankBatches(rank, ranks, micro, batch, 5 * batch), batch // (ranks * micro))
+        batches = RankBatches(Timeline([Phase(6, LENGTH, micro)], batch), rank, ranks, first_step=5)
         rows += [own.order.row(sample) for numbers in batches for sample in numbers]
     assert sorted(rows) == sorted(mixed.order.row(sample) for sample in range(5 * batch, 6 * batch))
 
@@ -324,15 +328,20 @@ def test_the_entropy_of_a_mixture_goes_by_the_weights(corpora: list[PreparedCorp
 
 
 @pytest.fixture
-def facts(recipe: Path, parts: tuple[RowPlan, RowDresser, Masking], small_tokenizer: ChineseBertTokenizer) -> Any:
+def facts(
+    recipe: Path,
+    corpora: list[PreparedCorpus],
+    parts: tuple[RowPlan, RowDresser, Masking],
+    small_tokenizer: ChineseBertTokenizer,
+) -> Any:
     """The facts of a run with given weights."""
-    from torch import nn
-
     args: PretrainingArguments = parse_arguments(["--config", str(recipe)])
+    sizes = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    model = ChineseBertForMaskedLM(ChineseBertConfig(vocab_size=50, **sizes))
 
     def make(*weights: float) -> dict[str, int | str]:
-        rows = MaskedRows(*parts, weights=weights)
-        return run_facts(args, small_tokenizer, nn.Linear(1, 1), rows)  # type: ignore[arg-type]
+        rows = PhasedRows([(0, MaskedRows(*parts, weights=weights))])
+        return run_facts(args, small_tokenizer, model, rows, corpora)
 
     return make
 
@@ -341,7 +350,7 @@ def write_checkpoint(output_dir: Path, facts: dict[str, int | str]) -> Path:
     """A checkpoint as far as finding it goes."""
     path = output_dir / "checkpoint-3"
     path.mkdir()
-    (path / "run.json").write_text(json.dumps(facts | {"step": 3}))
+    (path / "run.json").write_text(json.dumps({"facts": facts, "files": {}}))
     return path
 
 
@@ -362,4 +371,4 @@ def test_a_run_goes_on_with_the_same_ratio_in_another_unit(tmp_path: Path, facts
 def test_without_weights_a_checkpoint_holds_the_number_of_rows_as_ever(
     facts: Any, parts: tuple[RowPlan, RowDresser, Masking]
 ) -> None:
-    assert facts()["rows"] == len(parts[0])
+    assert facts()["rows"] == str(len(parts[0]))

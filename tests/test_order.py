@@ -1,4 +1,4 @@
-"""The order of samples: a permutation per epoch that any position can be asked of, and its split over ranks."""
+"""The order of samples: a permutation per epoch that any position can be asked of."""
 
 import hashlib
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chinesebert.corpus.order import KeyedPermutation, RankBatches, SampleOrder
+from chinesebert.corpus.order import KeyedPermutation, SampleOrder
 
 KEYS = st.lists(st.integers(-(1 << 70), 1 << 70), max_size=3)
 # No deadline: on a busy machine any example may be slow once.
@@ -156,51 +156,3 @@ def test_the_order_is_that_of_the_first_version(size: int, seed: int, first: lis
     assert [order.row(sample) for sample in range(len(first))] == first
     rows = [order.row(sample) for sample in [*range(2000), *range(10**12, 10**12 + 50)]]
     assert hashlib.sha256(json.dumps(rows).encode()).hexdigest() == digest
-
-
-# -------------------------------------------------------------------------------------------------------- rank batches
-
-SPLITS = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4))
-
-
-def steps(world_size: int, micro: int, accumulation: int, count: int, consumed: int = 0) -> list[list[int]]:
-    """The samples of each step in the order of the micro-batches: accumulation by accumulation, rank by rank."""
-    size = world_size * micro * accumulation
-    ranks = [iter(RankBatches(rank, world_size, micro, size, consumed)) for rank in range(world_size)]
-    return [[sample for _ in range(accumulation) for rank in ranks for sample in next(rank)] for _ in range(count)]
-
-
-@few
-@given(SPLITS, st.integers(0, 3))
-def test_a_step_is_the_next_global_batch_however_it_is_split(split: tuple[int, int, int], done: int) -> None:
-    size = int(np.prod(split))
-    whole = [list(range(start, start + size)) for start in range(done * size, (done + 3) * size, size)]
-    assert steps(*split, count=3, consumed=done * size) == whole
-
-
-@few
-@given(SPLITS)
-def test_every_micro_batch_has_its_size(split: tuple[int, int, int]) -> None:
-    world_size, micro, accumulation = split
-    for rank in range(world_size):
-        batches = iter(RankBatches(rank, world_size, micro, world_size * micro * accumulation))
-        assert [len(next(batches)) for _ in range(5)] == [micro] * 5
-
-
-@few
-@given(SPLITS, st.integers(1, 4))
-def test_starting_later_continues(split: tuple[int, int, int], done: int) -> None:
-    size = int(np.prod(split))
-    assert steps(*split, count=2, consumed=done * size) == steps(*split, count=done + 2)[done:]
-
-
-def test_another_number_of_ranks_continues_where_the_first_stopped() -> None:
-    before = steps(world_size=2, micro=4, accumulation=3, count=5)
-    after = steps(world_size=3, micro=8, accumulation=1, count=5, consumed=5 * 24)
-    assert [sample for step in before + after for sample in step] == list(range(240))
-
-
-@pytest.mark.parametrize(("world_size", "micro", "size"), [(2, 4, 12), (3, 1, 8), (1, 5, 4), (4, 4, 8)])
-def test_a_batch_that_cannot_be_split_is_refused(world_size: int, micro: int, size: int) -> None:
-    with pytest.raises(ValueError, match="multiple of micro-batch x ranks"):
-        RankBatches(0, world_size, micro, size)

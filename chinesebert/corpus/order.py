@@ -10,8 +10,7 @@ corpus has epochs and permutations of its own.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 
 _MASK_64 = (1 << 64) - 1
@@ -151,33 +150,3 @@ def whole_ratio(weights: Sequence[float]) -> list[int]:
     common = math.lcm(*(weight.denominator for weight in exact))
     integers = [int(weight * common) for weight in exact]
     return [number // math.gcd(*integers) for number in integers]
-
-
-@dataclass(frozen=True)
-class RankBatches:
-    """The micro-batches of one rank, as lists of sample numbers: iterate to get them, without end.
-
-    Every step takes the next ``global_batch_size`` samples of the run; within it the micro-batches of all ranks follow
-    one another, so which samples a step sees does not depend on how they are split.
-
-    Attributes:
-        consumed_samples: where to begin; a multiple of ``global_batch_size``.
-    """
-
-    rank: int
-    world_size: int
-    micro_batch_size: int
-    global_batch_size: int
-    consumed_samples: int = 0
-
-    def __post_init__(self) -> None:
-        if self.global_batch_size % (self.micro_batch_size * self.world_size):
-            raise ValueError("the global batch must be a multiple of micro-batch x ranks")
-        if self.consumed_samples % self.global_batch_size:
-            raise ValueError("a run stands between two global batches: consumed_samples must be a multiple of them")
-
-    def __iter__(self) -> Iterator[list[int]]:
-        start = self.consumed_samples + self.rank * self.micro_batch_size
-        while True:
-            yield list(range(start, start + self.micro_batch_size))
-            start += self.world_size * self.micro_batch_size

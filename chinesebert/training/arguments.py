@@ -1,5 +1,6 @@
 """The settings of a pretraining run: a YAML recipe, overridden by flags."""
 
+import argparse
 import dataclasses
 import difflib
 import math
@@ -7,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -141,7 +142,10 @@ class PretrainingArguments(TrainingArguments):
         # transformers would set up DeepSpeed for its own Trainer, of which this program uses the settings only.
         deepspeed = getattr(self, "deepspeed", None)
         self.deepspeed: Any = None
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise InputError(" ".join(str(error).split())) from error
         self.deepspeed = deepspeed
 
 
@@ -185,20 +189,35 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
         InputError: the recipe cannot be read; a key or flag is unknown (the nearest name is suggested) or not used; or
             something that every run needs is missing.
     """
-    parser = HfArgumentParser(PretrainingArguments, allow_abbrev=False)
+    parser = _Parser(PretrainingArguments, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="YAML recipe; flags override it")
     names = {item.name for item in dataclasses.fields(PretrainingArguments) if item.init}
-    recipe, _ = parser.parse_known_args([arg for arg in argv if arg not in ("-h", "--help")])
-    settings = _read_recipe(recipe.config, names) if recipe.config else {}
-    parser.set_defaults(**settings)
-
     # The launcher appends --local_rank; transformers takes the rank from the environment.
     flags = [arg for arg in argv if not arg.startswith("--local_rank")]
     given = {arg[2:].split("=")[0].replace("-", "_") for arg in flags if arg.startswith("--")}
     _refuse_unknown(given, names | {"config", "help"} | {f"no_{name}" for name in names}, "flag --", "the command line")
     _refuse_unused(given, "the command line")
-    args: PretrainingArguments = parser.parse_args_into_dataclasses(flags, look_for_args_file=False)[0]
+    if (recipe := _recipe_named(flags)) is not None:
+        parser.set_defaults(**_read_recipe(recipe, names))
+    args: PretrainingArguments
+    args, *_, left = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True, look_for_args_file=False)
+    if left:
+        raise InputError(f"the command line: {left[0]} belongs to no flag; see --help for all of them")
     return args
+
+
+class _Parser(HfArgumentParser):
+    """Says what is wrong in a line, where argparse prints hundreds first."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def _recipe_named(flags: Sequence[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    config: str | None = parser.parse_known_args(list(flags))[0].config
+    return config
 
 
 def _read_recipe(path: str, names: Iterable[str]) -> dict[str, Any]:
@@ -241,14 +260,21 @@ _CHOICES = {
 }
 
 
+_WHOLE_NUMBERS = (
+    *("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"),
+    *("batch_size_start", "batch_size_increment", "nonfinite_steps", "eval_max_rows", "save_total_limit"),
+    *("max_length", "per_device_eval_batch_size"),
+)
+
+
 def _check(args: PretrainingArguments) -> None:
     needed = {
         "train_data": "--train_data DIR: a corpus made by `python -m data_prep corpus`",
         "output_dir": "--output_dir DIR: where checkpoints and the model go",
-        "glyphs": "--glyphs DIR: images made by `python -m data_prep glyphs`",
         "deepspeed": "--deepspeed FILE: e.g. configs/deepspeed/zero1.json",
     }
     if not args.init_from:
+        needed["glyphs"] = "--glyphs DIR: images made by `python -m data_prep glyphs`"
         needed["model"] = "--model FILE: the sizes of the model, e.g. configs/model/base.json; or --init_from DIR"
     for name, what in needed.items():
         if not getattr(args, name):
@@ -257,7 +283,7 @@ def _check(args: PretrainingArguments) -> None:
         if getattr(args, name) and not isinstance(getattr(args, name), list):
             raise InputError(f"{name} is {getattr(args, name)}: write a list of corpora, [DIR, ...]")
     args.data_weights = checked_weights(args.train_data, args.data_weights)
-    if args.max_steps < 1:
+    if type(args.max_steps) is not int or args.max_steps < 1:
         raise InputError("max_steps is not set. Give --max_steps N: the length of the run in optimizer steps")
     if args.eval_strategy != "no" and not args.eval_data:
         raise InputError(
@@ -271,7 +297,11 @@ def _check(args: PretrainingArguments) -> None:
     for name, choices in _CHOICES.items():
         if getattr(args, name) not in choices:
             raise InputError(f"{name} is {getattr(args, name)}: it must be one of {', '.join(choices)}")
-    for name in ("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"):
+    if args.batch_size_start is None and (args.batch_size_increment is not None or args.batch_size_ramp_steps):
+        raise InputError(
+            "batch_size_increment and batch_size_ramp_steps say how the batch grows: set batch_size_start too"
+        )
+    for name in _WHOLE_NUMBERS:
         value = getattr(args, name)
         if value is not None and (not isinstance(value, int | float) or value < 1 or value != int(value)):
             raise InputError(f"{name} is {value}: it must be a whole number above 0")

@@ -1,7 +1,8 @@
 """The micro-batches of one rank, in order, made by worker processes while the model is busy."""
 
 import functools
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,9 +86,24 @@ def build_loader(
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
         pin_memory=pin_memory,
+        worker_init_fn=_outlast_signals,
         # A loader draws a seed when it starts: from the global generator, it would shift the dropout of the run.
         generator=torch.Generator(),
     )
+
+
+def read_batches(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
+    """What a loader gives; close it to end the workers, which no signal does."""
+    yield from loader
+
+
+def _outlast_signals(worker: int) -> None:
+    """Ctrl-C and batch systems send a signal to all processes of a run, and DeepSpeed's launcher hands it on to them.
+
+    A worker that ended then would take its rank along before it has saved.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:

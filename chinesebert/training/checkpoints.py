@@ -40,6 +40,11 @@ RECIPE_FILE = "recipe.yaml"
 UNFINISHED = ".unfinished"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _CHUNK = 1 << 20
+# Facts that are digests, which tell nobody anything.
+_UNREADABLE = {
+    "tokenizer": "another tokenizer (vocabulary, readings or normalisation)",
+    "text": "other corpora than those in train_data now",
+}
 Facts = dict[str, int | str]
 
 
@@ -165,11 +170,12 @@ def _read_run(checkpoint: Path) -> dict[str, Any]:
 def _check_fits(checkpoint: Path, facts: Facts) -> None:
     saved = _read_run(checkpoint)["facts"]
     for name, now in facts.items():
-        if saved.get(name) != now:
-            raise InputError(
-                f"{checkpoint}: was written with {name} {saved.get(name)}, this run has {now}; run with the same, or "
-                "start afresh in another --output_dir"
-            )
+        if saved.get(name) == now:
+            continue
+        difference = _UNREADABLE.get(name) or f"{name} {saved.get(name)}, this run has {now}"
+        raise InputError(
+            f"{checkpoint}: was written with {difference}; run with the same, or start afresh in another --output_dir"
+        )
 
 
 def read_progress(checkpoint: Path) -> Progress:

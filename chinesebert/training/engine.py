@@ -33,6 +33,9 @@ class TrainingEngine:
         config: of DeepSpeed, whole.
         device: of this rank.
         bf16: whether the forward pass computes in bfloat16.
+
+    Raises:
+        InputError: DeepSpeed refuses the configuration.
     """
 
     def __init__(
@@ -45,7 +48,10 @@ class TrainingEngine:
     ) -> None:
         import deepspeed
 
-        self._engine, *_ = deepspeed.initialize(model=model.to(device), optimizer=optimizer, config=config)
+        try:
+            self._engine, *_ = deepspeed.initialize(model=model.to(device), optimizer=optimizer, config=config)
+        except (ValueError, AssertionError, deepspeed.DeepSpeedConfigError) as error:
+            raise InputError(f"DeepSpeed does not take its configuration: {' '.join(str(error).split())}") from error
         self._device, self._bf16 = device, bf16
         self._optimizer = optimizer
         self.model = model
@@ -116,10 +122,7 @@ def deepspeed_config(
     Raises:
         InputError: it cannot be read, or sets what follows from the recipe.
     """
-    try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read the DeepSpeed configuration ({error})") from error
+    config = _read_config(path)
     for name in (*_FILLED_IN, "optimizer", "scheduler"):
         if config.get(name, "auto") != "auto":
             raise InputError(f"{path}: {name} cannot be set here, the recipe decides it; remove it")
@@ -139,8 +142,21 @@ def deepspeed_config(
 
 
 def zero_stage(path: str) -> int:
-    """The ZeRO stage of a DeepSpeed configuration file."""
-    return json.loads(Path(path).read_text(encoding="utf-8")).get("zero_optimization", {}).get("stage", 0)
+    """The ZeRO stage of a DeepSpeed configuration file; raises ``InputError`` where it cannot be read."""
+    stage: int = _read_config(path).get("zero_optimization", {}).get("stage", 0)
+    return stage
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    try:
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read the DeepSpeed configuration ({error})") from error
+    if not isinstance(config, dict) or not isinstance(config.get("zero_optimization", {}), dict):
+        raise InputError(f"{path}: is not a DeepSpeed configuration; see configs/deepspeed/zero1.json")
+    if config.get("zero_optimization", {}).get("stage", 0) not in (0, 1, 2, 3):
+        raise InputError(f"{path}: the stage of zero_optimization must be 0, 1, 2 or 3")
+    return config
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -190,8 +206,13 @@ def _build_lamb(
         from pytorch_optimizer import Lamb
     except ImportError as error:
         raise InputError("optimizer lamb needs a package: pip install 'chinesebert-pretraining[lamb]'") from error
-    lamb: torch.optim.Optimizer = Lamb(groups, lr=learning_rate, betas=betas, eps=epsilon, weight_decouple=True)
-    return lamb
+    # As its authors have it (You et al. 2020, algorithm 2, and their code): decay is part of a layer's step, which is
+    # learning rate x norm from the first one on; biases and norms, which do not decay, move as with Adam.
+    groups = [group | {"adam": group["weight_decay"] == 0} for group in groups]
+    lamb: Any = Lamb(groups, lr=learning_rate, betas=betas, eps=epsilon, weight_decouple=False, adam_debias=True)
+    lamb.clamp = float("inf")  # the package takes no norm for more than 10; those of a base model are 15 to 80
+    optimizer: torch.optim.Optimizer = lamb
+    return optimizer
 
 
 def learning_rate_schedule(

@@ -7,7 +7,7 @@ ranks, and change length and batch size on the way. Settings, logging back-ends 
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Parts:
     Attributes:
         engine: model and optimizer.
         timeline: which samples each step reads.
-        batches: this rank's micro-batches, from the step that the run stands at.
+        batches: this rank's micro-batches, from the step that the run stands at; the loop closes it.
         learning_rate: of each step.
         progress: where the run stands; the loop moves it on.
         meter: speed and waste.
@@ -57,7 +57,7 @@ class Parts:
 
     engine: TrainingEngine
     timeline: Timeline
-    batches: Iterator[dict[str, Any]]
+    batches: Generator[dict[str, Any], None, None]
     learning_rate: Callable[[int], float]
     progress: Progress
     meter: Meter
@@ -122,6 +122,7 @@ class TrainingLoop:
             if self._saved_at != parts.progress.step:
                 self._save(last=True)
         finally:
+            parts.batches.close()
             self._control = parts.handler.on_train_end(args, self._state, self._control)
         if stopping and parts.log:
             parts.log.event(parts.progress.step, "stopped", reason=stopping)

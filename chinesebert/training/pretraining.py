@@ -1,5 +1,6 @@
 """Puts a pretraining run together from its settings: data, model, engine, loop."""
 
+import filecmp
 import functools
 import shutil
 from collections.abc import Callable
@@ -23,13 +24,14 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import Subject, card_facts, describe, describe_end, plan_of, start_facts
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import RankBatches, build_loader, collate_for
+from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
     RECIPE_FILE,
     Facts,
     Progress,
+    SaveError,
     find_checkpoint,
     list_checkpoints,
     load_optimizer,
@@ -55,7 +57,7 @@ from chinesebert.training.environment import version_facts
 from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
-from chinesebert.training.model_card import CardFacts, write_model_card
+from chinesebert.training.model_card import write_model_card
 from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
@@ -87,15 +89,17 @@ def pretrain(args: PretrainingArguments) -> None:
             print(
                 f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps", flush=True
             )
+        _publish_model(subject, progress)
         return
+    if first:
+        describe(subject)
+        print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
+    engine = _start_engine(args, model, checkpoint, progress)
+    # Nothing is written before this: all that can be refused has been.
     create_parent(output_dir / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
     if first:
         remove_unfinished(output_dir)
         _save_recipe(subject)
-        describe(subject)
-        print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
-
-    engine = _start_engine(args, model, checkpoint, progress)
     log = RunLog(output_dir, progress.step) if first else None
     if log:
         come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
@@ -114,7 +118,7 @@ def pretrain(args: PretrainingArguments) -> None:
     parts = Parts(
         engine=engine,
         timeline=args.timeline,
-        batches=iter(_training_loader(args, model, rows, progress.step)),
+        batches=read_batches(_training_loader(args, model, rows, progress.step)),
         learning_rate=schedule,
         progress=progress,
         meter=Meter(model.config, args.device, peak, args.world_size),
@@ -141,7 +145,7 @@ def pretrain(args: PretrainingArguments) -> None:
                 flush=True,
             )
         return
-    on_first_rank(lambda: _publish_model(output_dir, card_facts(subject, progress)))
+    _publish_model(subject, progress)
     if first:
         print(write_report_if_possible(output_dir), flush=True)
         describe_end(subject, progress.consumed_samples)
@@ -155,13 +159,16 @@ def run_facts(
     corpora: list[PreparedCorpus],
 ) -> Facts:
     """What must be equal for a run to go on from a checkpoint: the model, and all that the order of samples needs."""
+    sizes = model.config
     return {
+        "model": f"{sizes.num_hidden_layers} layers, {sizes.hidden_size} hidden, {sizes.num_attention_heads} heads, "
+        f"{sizes.intermediate_size} between",
+        "tokenizer": tokenizer.fingerprint,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "text": " ".join(corpus.fingerprint[:16] for corpus in corpora),
         "batches": args.timeline.describe(),
         "seed": args.seed,
         "rows": _rows_drawn_from(rows),
-        "text": " ".join(corpus.fingerprint[:16] for corpus in corpora),
-        "tokenizer": tokenizer.fingerprint,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
 
 
@@ -304,11 +311,34 @@ def _hf_writer(
     return write
 
 
-def _publish_model(output_dir: Path, facts: CardFacts) -> None:
-    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card."""
-    with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
-        shutil.copytree(list_checkpoints(output_dir)[-1] / HF_DIRECTORY, directory, dirs_exist_ok=True)
-        write_model_card(directory, facts)
+def _publish_model(subject: Subject, progress: Progress) -> None:
+    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
+
+    Raises:
+        InputError: it cannot be written, on all ranks.
+    """
+    output_dir = Path(subject.args.output_dir or "")
+
+    def publish() -> None:
+        last = list_checkpoints(output_dir)[-1:]
+        if not last or _same_weights(last[0] / HF_DIRECTORY, output_dir / HF_DIRECTORY):
+            return
+        with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
+            shutil.copytree(last[0] / HF_DIRECTORY, directory, dirs_exist_ok=True)
+            write_model_card(directory, card_facts(subject, progress))
+
+    try:
+        on_first_rank(publish)
+    except SaveError as error:
+        raise InputError(
+            f"{output_dir / HF_DIRECTORY}: the model could not be written ({error}); it is in the last checkpoint, and "
+            "the same command writes it again"
+        ) from error
+
+
+def _same_weights(one: Path, two: Path) -> bool:
+    first, second = one / "model.safetensors", two / "model.safetensors"
+    return second.is_file() and filecmp.cmp(first, second)  # looks inside where times differ; a copy keeps its time
 
 
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_PATIENCE_SECONDS = 5.0
 
 
 class StopRequest:
@@ -14,21 +16,21 @@ class StopRequest:
     DeepSpeed's launcher is two processes above each rank. Where the first of them is killed alone (``kill PID``), the
     ranks would go on unseen; so a launcher that is gone counts as a request, too.
 
-    A signal that comes a second time ends the process at once: something may hang. (Ctrl-C under DeepSpeed's launcher
-    gives one SIGINT and one SIGTERM.)
+    A signal that comes again some seconds later ends the process at once: something may hang. At once it comes again
+    by itself, where launcher and ranks are all sent it: the launcher hands it on.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._seen: set[int] = set()
+        self._asked = float("inf")
         self._launcher = _launcher_processes()
         self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number in self._seen:
+        if time.monotonic() > self._asked + _PATIENCE_SECONDS:
             raise SystemExit(128 + number)
-        self._seen.add(number)
-        self.reason = signal.Signals(number).name
+        self._asked = min(self._asked, time.monotonic())
+        self.reason = self.reason or signal.Signals(number).name
 
     def __bool__(self) -> bool:
         if self.reason is None and not all(map(_is_parent, *zip(*self._launcher, strict=True))):

@@ -195,7 +195,7 @@ def read_phases(given: Any, steps: int, length: int, micro_batch_size: int) -> l
             raise InputError(f"phases: phase {number} has no steps; only the last may take what is left")
         values = [phase.get("steps", left), phase.get("max_length", length)]
         values.append(phase.get("per_device_train_batch_size", micro_batch_size))
-        if not all(isinstance(value, int) and value > 0 for value in values):
+        if not all(type(value) is int and value > 0 for value in values):  # True is an int too
             raise InputError(f"phases: phase {number} is {dict(phase)}; its values must be whole numbers above 0")
         phases.append(Phase(*values))
         left -= values[0]
