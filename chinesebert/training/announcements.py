@@ -18,6 +18,7 @@ from chinesebert.training.dry_run import Plan, PlannedCorpus, PlannedPhase, desc
 from chinesebert.training.engine import zero_stage
 from chinesebert.training.environment import hardware_facts, version_facts
 from chinesebert.training.model_card import CardCorpus, CardFacts
+from chinesebert.training.overlap import count_overlap
 from chinesebert.training.run_record import read_run
 
 
@@ -149,6 +150,17 @@ def _describe_batches(args: PretrainingArguments) -> Iterator[str]:
         yield (
             f"batch    {segment.batch_size} rows = {args.world_size} ranks x {segment.micro_batch_size} rows x "
             f"{segment.micro_batches(args.world_size)} accumulated{since}"
+        )
+
+
+def warn_of_overlap(corpora: list[PreparedCorpus], held_out: list[PreparedCorpus]) -> None:
+    """Prints a warning where held-out text is trained on: what is measured on it is too good."""
+    if shared := count_overlap(corpora, held_out):
+        documents = sum(corpus.manifest.documents for corpus in held_out)
+        print(
+            f"warning: {shared:,} of the {documents:,} documents of eval_data are in train_data too; held-out figures "
+            "will look better than they are. Prepare the training text with --decontaminate, or hold out other text",
+            flush=True,
         )
 
 

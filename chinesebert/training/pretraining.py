@@ -22,7 +22,15 @@ from chinesebert.errors import InputError
 from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from chinesebert.training.announcements import Subject, card_facts, describe, describe_end, plan_of, start_facts
+from chinesebert.training.announcements import (
+    Subject,
+    card_facts,
+    describe,
+    describe_end,
+    plan_of,
+    start_facts,
+    warn_of_overlap,
+)
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
@@ -93,6 +101,7 @@ def pretrain(args: PretrainingArguments) -> None:
         return
     if first:
         describe(subject)
+        warn_of_overlap(corpora, held_out)
         print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
     engine = _start_engine(args, model, checkpoint, progress)
     # Nothing is written before this: all that can be refused has been.
