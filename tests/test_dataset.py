@@ -21,7 +21,6 @@ from chinesebert.corpus.dataset import (
     collate,
     model_inputs,
 )
-from chinesebert.corpus.order import RankBatches
 from chinesebert.corpus.packing import RowDresser, RowPlan
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.masking import IGNORE_INDEX, NO_WORD, Masking
@@ -110,12 +109,6 @@ def test_a_batch_has_its_samples_in_order_as_they_are_alone(
     for place, number in enumerate(numbers):
         alone = rows[number]
         assert all(np.array_equal(batch[name][place], alone[name]) for name in MODEL_INPUTS)
-
-
-def test_ranks_together_see_the_samples_of_one_rank(samples: MaskedRows) -> None:
-    alone = next(iter(RankBatches(0, 1, 8, 8)))
-    shared = [number for rank in range(2) for number in next(iter(RankBatches(rank, 2, 4, 8)))]
-    assert all(equal(samples[one], samples[two]) for one, two in zip(alone, shared, strict=True))
 
 
 def test_an_epoch_has_every_row_once(parts: tuple[RowPlan, RowDresser, Masking]) -> None:
