@@ -125,6 +125,12 @@ def test_the_pronunciation_of_masked_characters_can_be_learned_too(
     rank_server.run(recipe | {"output_dir": str(tmp_path / "resumed")})
     assert_same_bits(tmp_path / "resumed" / "checkpoint-8", tmp_path / "whole" / "checkpoint-8")
     assert any(name.startswith("pronunciation_head") for name in moments(tmp_path / "whole" / "checkpoint-8"))
+    # The logged loss is that of the characters alone: a random model's, of either loss, is the log of the choices.
+    first = entries(tmp_path / "whole")[0]
+    assert first["loss"] == pytest.approx(losses(tmp_path / "whole")[0])
+    assert 0 < first["pronunciation_loss"] < first["loss"]
+    rank_server.run(recipe | {"pronunciation_loss_weight": 0.0, "output_dir": str(tmp_path / "without")})
+    assert abs(losses(tmp_path / "without")[0] - first["loss"]) < 0.2 < 0.5 * first["pronunciation_loss"]
 
 
 # ------------------------------------------------------------------------------------------------------------ schedules

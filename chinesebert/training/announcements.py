@@ -10,7 +10,7 @@ import torch
 from chinesebert.corpus.dataset import PhasedRows
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
-from chinesebert.training.arguments import PretrainingArguments
+from chinesebert.training.arguments import PretrainingArguments, is_used
 from chinesebert.training.checkpoints import Progress
 from chinesebert.training.data import describe_mixture, epochs, repetition_warnings, unigram_entropy
 from chinesebert.training.device_peak import device_peak
@@ -45,7 +45,7 @@ class Subject:
 
     def settings(self) -> dict[str, Any]:
         """Recipe and flags together, defaults included, as plain values."""
-        names = {item.name for item in dataclasses.fields(self.args) if item.init}
+        names = {item.name for item in dataclasses.fields(self.args) if item.init and is_used(item.name)}
         return {name: value for name, value in self.args.to_dict().items() if name in names}
 
     def epochs_of_corpora(self, samples: int) -> list[float]:

@@ -243,11 +243,15 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str, where
             raise InputError(f"{where}: unknown {kind}{name}{hint}")
 
 
+def is_used(name: str) -> bool:
+    """Whether pretraining uses a setting; of transformers' ``TrainingArguments`` it does not use all."""
+    return name in _USED or name in PretrainingArguments.__annotations__
+
+
 def _refuse_unused(given: Iterable[str], where: str) -> None:
-    ours = set(PretrainingArguments.__annotations__)
     for name in given:
         known = name.removeprefix("no_")
-        if known not in ours | _USED | {"config", "help"}:
+        if not is_used(known) and known not in ("config", "help"):
             raise InputError(f"{where}: {name} cannot be set: {_INSTEAD.get(known, 'pretraining does not use it')}")
 
 

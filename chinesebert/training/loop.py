@@ -53,6 +53,7 @@ class Parts:
         changed: names a file of the corpora that is no longer what it was; None while all are.
         log: of the run, on the first rank.
         handler: transformers' callbacks: progress bar and logging back-ends.
+        pronunciation_loss_weight: of the model.
     """
 
     engine: TrainingEngine
@@ -68,6 +69,7 @@ class Parts:
     changed: Callable[[], str | None]
     log: RunLog | None
     handler: CallbackHandler
+    pronunciation_loss_weight: float
 
 
 class TrainingLoop:
@@ -93,7 +95,7 @@ class TrainingLoop:
         self._state, self._control = state, TrainerControl()
         self._saved_at = parts.progress.step if parts.progress.step else -1
         self._checked = time.monotonic()
-        self._losses, self._steps = 0.0, 0
+        self._losses, self._steps = [0.0, 0.0], 0
         self._stop = stop
 
     def run(self) -> str | None:
@@ -145,20 +147,25 @@ class TrainingLoop:
         counts = [parts.count(batch) for batch in micro_batches]
         masked = self._sum(sum(count.masked for count in counts))[0]
         accuracy = MaskedAccuracy(device)
-        loss = torch.zeros((), dtype=torch.float64, device=device)
+        # Of a model that predicts pronunciations, the loss of the characters is told without the other.
+        loss, heard = torch.zeros(2, dtype=torch.float64, device=device)
+        weight = parts.pronunciation_loss_weight
         for number, batch in enumerate(micro_batches, start=1):
             inputs = to_device(batch, device)
             outputs = engine.forward(**inputs, num_items_in_batch=masked)
             engine.backward(outputs.loss, last=number == len(micro_batches))
             loss += outputs.loss.detach()
+            if weight:
+                loss -= weight * outputs.pronunciation_loss
+                heard += outputs.pronunciation_loss
             if logging:
                 with torch.no_grad():
                     accuracy.add(outputs.logits, inputs["labels"], batch["word_numbers"].to(device))
             parts.meter.add(counts[number - 1])
         updated = engine.step(parts.learning_rate(step))
         tokens = sum(count.text_tokens for count in counts)
-        total, tokens, stop, changed = self._sum(loss, tokens, bool(self._stop), self._corpus_changed())
-        self._move_on(step, segment.batch_size, updated, total, int(tokens))
+        *losses, tokens, stop, changed = self._sum(loss, heard, tokens, bool(self._stop), self._corpus_changed())
+        self._move_on(step, segment.batch_size, updated, losses, int(tokens))
         if changed:
             raise TrainingStopped(
                 f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
@@ -167,7 +174,7 @@ class TrainingLoop:
             self._log(accuracy)
         return (self._stop.reason or "a signal to another rank") if stop else None
 
-    def _move_on(self, step: int, samples: int, updated: bool, loss: float, tokens: int) -> None:
+    def _move_on(self, step: int, samples: int, updated: bool, losses: list[float], tokens: int) -> None:
         progress = self._parts.progress
         progress.step += 1
         progress.consumed_samples += samples
@@ -176,7 +183,8 @@ class TrainingLoop:
         progress.skipped_in_a_row = 0 if updated else progress.skipped_in_a_row + 1
         self._state.global_step = progress.step
         if updated:
-            self._losses, self._steps = self._losses + loss, self._steps + 1
+            self._losses = [before + now for before, now in zip(self._losses, losses, strict=True)]
+            self._steps += 1
         else:
             self._skipped(step, samples)
         self._control = self._parts.handler.on_step_end(self._args, self._state, self._control)
@@ -221,8 +229,10 @@ class TrainingLoop:
         accuracy.sums = self._reduced(accuracy.sums)
         measured = accuracy.compute()
         segment = parts.timeline.at(progress.step - 1)
+        loss, heard = (total / self._steps if self._steps else float("nan") for total in self._losses)
         values = {
-            "loss": self._losses / self._steps if self._steps else float("nan"),
+            "loss": loss,
+            **({"pronunciation_loss": heard} if parts.pronunciation_loss_weight else {}),
             "char_accuracy": measured["char_accuracy"],
             "word_accuracy": measured["word_accuracy"],
             "learning_rate": parts.learning_rate(progress.step - 1),
@@ -235,7 +245,7 @@ class TrainingLoop:
             "length": segment.length,
             **parts.meter.figures(lambda figures: self._sum(*figures)),
         }
-        self._losses, self._steps = 0.0, 0
+        self._losses, self._steps = [0.0, 0.0], 0
         self._tell(values)
         if parts.log:
             parts.log.train(progress.step, **values)

@@ -138,6 +138,7 @@ def pretrain(args: PretrainingArguments) -> None:
         changed=_FilesOf(corpora + held_out).first_changed,
         log=log,
         handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
+        pronunciation_loss_weight=model.config.pronunciation_loss_weight,
     )
     state = TrainerState(
         global_step=progress.step,
