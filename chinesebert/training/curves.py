@@ -1,12 +1,12 @@
 """The curves of a run, as PNG pictures. Their labels are Latin; Chinese is left to the page around them."""
 
 import functools
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chinesebert.errors import InputError
+from chinesebert.pictures import png
 from chinesebert.training.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -129,17 +129,7 @@ def _has_points(record: RunRecord, plot: Plot) -> bool:
 
 
 def _png(draw: "Callable[[Axes], None]", size: tuple[float, float] = _SIZE) -> bytes:
-    from matplotlib.figure import Figure  # without pyplot: no display, no state that is shared
-
-    figure = Figure(figsize=size, layout="constrained")
-    axes: Any = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e4e4e4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    draw(axes)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=_DOTS_PER_INCH, format="png")
-    return picture.getvalue()
+    return png(draw, size, _DOTS_PER_INCH)
 
 
 def _draw(plot: Plot, record: RunRecord, axes: "Axes") -> None:

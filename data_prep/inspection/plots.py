@@ -1,6 +1,5 @@
 """The plots of a report, as PNG pictures. Their labels are Latin; Chinese is left to the page around them."""
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chinesebert.errors import InputError
+from chinesebert.pictures import png
 from data_prep.inspection.lengths import Lengths
 from data_prep.inspection.statistics import CorpusStatistics
 from data_prep.inspection.summary import Summary
@@ -48,17 +48,7 @@ def draw_plots(summary: Summary, statistics: CorpusStatistics) -> dict[str, byte
 
 
 def _png(draw: "Callable[[Axes], None]") -> bytes:
-    from matplotlib.figure import Figure  # without pyplot: no display, no state that is shared
-
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes: Any = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e4e4e4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    draw(axes)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=_DOTS_PER_INCH, format="png")
-    return picture.getvalue()
+    return png(draw, _SIZE, _DOTS_PER_INCH)
 
 
 def _draw_documents(axes: "Axes", lengths: Lengths) -> None:
