@@ -21,6 +21,10 @@ OPTIMIZERS = ("adamw", "deepspeed_adam", "lamb")
 _FILLED_IN = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
 
 
+#: In a group of parameters: what its learning rate is multiplied by.
+RATE_SCALE = "rate_scale"
+
+
 class TrainingEngine:
     """One model in training, spread over ranks as the DeepSpeed configuration says.
 
@@ -95,7 +99,7 @@ class TrainingEngine:
         All ranks come to the same answer: they look at the norm of the gradients of all of them.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group.get(RATE_SCALE, 1.0)
         if self._engine.zero_optimization_stage() == 0:
             return self._step_without_zero()
         self._engine.step()
@@ -159,12 +163,24 @@ def _read_config(path: str) -> dict[str, Any]:
     return config
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights with decay, biases and norms without (BERT)."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trained if parameter.ndim >= 2]
-    others = [parameter for parameter in trained if parameter.ndim < 2]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def parameter_groups(model: nn.Module, weight_decay: float, glyph_rate_scale: float = 1.0) -> list[dict[str, Any]]:
+    """Weights with decay, biases and norms without (BERT).
+
+    Args:
+        model: its trained parameters are taken.
+        weight_decay: of the weights.
+        glyph_rate_scale: by what the learning rate of the map from pixels to the glyph vector is multiplied; that map
+            is a group of its own where it is not 1.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    glyphs = {name for name in trained if name.endswith("glyph_map.weight")} if glyph_rate_scale != 1.0 else set()
+    decayed = [parameter for name, parameter in trained.items() if parameter.ndim >= 2 and name not in glyphs]
+    others = [parameter for parameter in trained.values() if parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if glyphs:
+        scaled = [trained[name] for name in sorted(glyphs)]
+        groups.append({"params": scaled, "weight_decay": weight_decay, RATE_SCALE: glyph_rate_scale})
+    return groups
 
 
 def build_optimizer(

@@ -234,7 +234,7 @@ def _start_engine(
     path = str(args.deepspeed)
     optimizer = build_optimizer(
         args.optimizer,
-        parameter_groups(model, args.weight_decay),
+        parameter_groups(model, args.weight_decay, args.glyph_learning_rate_scale),
         args.learning_rate,
         (args.adam_beta1, args.adam_beta2),
         args.adam_epsilon,
