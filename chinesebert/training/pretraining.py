@@ -1,8 +1,6 @@
 """Puts a pretraining run together from its settings: data, model, engine, loop."""
 
-import filecmp
 import functools
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +8,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import yaml
 from torch.utils.data import DataLoader
 from transformers import set_seed
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
 
-from chinesebert.atomic import atomic_directory, atomic_file, create_parent
 from chinesebert.corpus.dataset import PhasedRows
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.errors import InputError
@@ -25,30 +21,22 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import (
     Subject,
-    card_facts,
     describe,
     describe_end,
     plan_of,
-    start_facts,
     warn_of_overlap,
 )
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
-    HF_DIRECTORY,
-    RECIPE_FILE,
     Facts,
     Progress,
-    SaveError,
     find_checkpoint,
-    list_checkpoints,
     load_optimizer,
     load_weights,
-    on_first_rank,
     prune_checkpoints,
     read_progress,
-    remove_unfinished,
     save_checkpoint,
 )
 from chinesebert.training.cloze import read_cloze
@@ -66,7 +54,7 @@ from chinesebert.training.environment import version_facts
 from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
-from chinesebert.training.model_card import write_model_card
+from chinesebert.training.output_folder import open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
@@ -100,6 +88,7 @@ def pretrain(args: PretrainingArguments) -> None:
         InputError: something cannot be trained on, or the run cannot go on; see ``TrainingStopped``.
     """
     stop = StopRequest()
+    refuse_file(Path(args.output_dir or ""))
     inputs = _read_inputs(args)
     subject = inputs.subject
     if args.dry_run:
@@ -110,7 +99,7 @@ def pretrain(args: PretrainingArguments) -> None:
     progress = read_progress(checkpoint) if checkpoint else Progress()
     if progress.step >= args.max_steps:
         _tell(args, f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps")
-        _publish_model(subject, progress)
+        publish_model(subject, progress)
         return
     engine, log = _begin(inputs, checkpoint, progress)
     stopped = _train(inputs, engine, log, progress, facts, stop)
@@ -143,21 +132,7 @@ def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tupl
     _tell(args, f"resume   {checkpoint or 'none, starts afresh'}")
     engine = _start_engine(args, subject.model, checkpoint, progress)
     # Nothing is written before this: all that can be refused has been.
-    return engine, _open_output(subject, checkpoint, progress)
-
-
-def _open_output(subject: Subject, checkpoint: Path | None, progress: Progress) -> RunLog | None:
-    """Writes the recipe, and what is known at the start to the log; on the first rank, which gets the log."""
-    output_dir = Path(subject.args.output_dir or "")
-    create_parent(output_dir / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
-    if subject.args.process_index != 0:
-        return None
-    remove_unfinished(output_dir)
-    _save_recipe(subject)
-    log = RunLog(output_dir, progress.step)
-    come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
-    log.event(progress.step, "resume" if checkpoint else "start", **start_facts(subject), **come_from)
-    return log
+    return engine, open_output(subject, checkpoint, progress)
 
 
 def _train(
@@ -231,7 +206,7 @@ def _end(subject: Subject, progress: Progress, stopped: str | None) -> None:
             "goes on from there",
         )
         return
-    _publish_model(subject, progress)
+    publish_model(subject, progress)
     if args.process_index == 0:
         print(write_report_if_possible(output_dir), flush=True)
         describe_end(subject, progress.consumed_samples)
@@ -292,7 +267,7 @@ def _agreed_checkpoint(output_dir: Path, resume: str, facts: Facts) -> Path | No
     if not dist.is_initialized() or dist.get_rank() == 0:
         try:
             found[0] = find_checkpoint(output_dir, resume, facts, functools.partial(print, flush=True))
-        except InputError as error:
+        except (InputError, OSError) as error:  # OSError: a folder that cannot be read
             found[1] = str(error)
     if dist.is_initialized():
         dist.broadcast_object_list(found)
@@ -397,36 +372,6 @@ def _hf_writer(
     return write
 
 
-def _publish_model(subject: Subject, progress: Progress) -> None:
-    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
-
-    Raises:
-        InputError: it cannot be written, on all ranks.
-    """
-    output_dir = Path(subject.args.output_dir or "")
-
-    def publish() -> None:
-        last = list_checkpoints(output_dir)[-1:]
-        if not last or _same_weights(last[0] / HF_DIRECTORY, output_dir / HF_DIRECTORY):
-            return
-        with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
-            shutil.copytree(last[0] / HF_DIRECTORY, directory, dirs_exist_ok=True)
-            write_model_card(directory, card_facts(subject, progress))
-
-    try:
-        on_first_rank(publish)
-    except SaveError as error:
-        raise InputError(
-            f"{output_dir / HF_DIRECTORY}: the model could not be written ({error}); it is in the last checkpoint, and "
-            "the same command writes it again"
-        ) from error
-
-
-def _same_weights(one: Path, two: Path) -> bool:
-    first, second = one / "model.safetensors", two / "model.safetensors"
-    return second.is_file() and filecmp.cmp(first, second)  # looks inside where times differ; a copy keeps its time
-
-
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
     reporting = get_reporting_integration_callbacks(args.report_to)
     callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(make() for make in reporting)]
@@ -450,9 +395,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _save_recipe(subject: Subject) -> None:
-    """Writes the resolved settings beside the checkpoints."""
-    with atomic_file(Path(subject.args.output_dir or "") / RECIPE_FILE) as unfinished:
-        unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")
