@@ -73,8 +73,8 @@ def kill_when(function: str, call: int) -> None:
         setattr(module, function, counted)
 
 
-def fill_disk(directory: str, first_step: int, last_step: int) -> None:
-    """Leaves next to no space on a disk before the saves of some steps."""
+def fill_disk(directory: str, first_step: int, last_step: int, spare: int = 1 << 20) -> None:
+    """Leaves ``spare`` bytes on a disk before the saves of some steps."""
     save, ballast = TrainingLoop._save, Path(directory) / "ballast"
 
     def save_on_full_disk(training: TrainingLoop, last: bool) -> None:
@@ -82,7 +82,7 @@ def fill_disk(directory: str, first_step: int, last_step: int) -> None:
             ballast.unlink(missing_ok=True)
             if first_step <= training._parts.progress.step <= last_step:
                 status = os.statvfs(directory)
-                ballast.write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - (1 << 20))))
+                ballast.write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - spare)))
         save(training, last)
 
     TrainingLoop._save = save_on_full_disk  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ import pytest
 
 from chinesebert.training.checkpoints import damage
 from chinesebert.training.run_log import log_path
-from tests.pretraining_runs import Settings, assert_same_bits, checkpoints, error_of, events, losses
+from tests.pretraining_runs import Settings, assert_same_bits, checkpoints, error_of, events, last_step, losses
 from tests.rank_server import RankServer
 from tests.small_corpora import flip_bit
 
@@ -169,6 +169,22 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_the_run_goes_on(
     assert [event["step"] for event in events(output, "save_failed")] == [4]
     assert_same_bits(output / "checkpoint-6", undisturbed / "checkpoint-6")
     assert not list(output.glob(".*"))
+
+
+def test_a_disk_without_a_byte_left_does_not_end_the_run(
+    rank_server: RankServer, recipe: Settings, small_disk: Path
+) -> None:
+    """The writer of TensorBoard, which has to write too, fails for good."""
+    output = small_disk / "out"
+    shown = rank_server.run(
+        recipe | {"output_dir": str(output), "report_to": "tensorboard", "max_steps": 24},
+        before="tests.faults:fill_disk",
+        options=(str(small_disk), 4, 21, 0),
+    )
+    assert shown.count("warning: TensorBoardCallback fails") == 1
+    assert checkpoints(output)[-1] == "checkpoint-24"
+    assert damage(output / "checkpoint-24") is None
+    assert last_step(output) == 24
 
 
 def test_a_full_disk_stops_the_run_where_that_is_asked_for(

@@ -56,6 +56,7 @@ from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
 from chinesebert.training.output_folder import open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
+from chinesebert.training.reporting import Reporting
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
 from chinesebert.training.stopping import StopRequest
@@ -374,7 +375,7 @@ def _hf_writer(
 
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
     reporting = get_reporting_integration_callbacks(args.report_to)
-    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(make() for make in reporting)]
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(Reporting(make()) for make in reporting)]
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
 
 
