@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from chinesebert.training import checkpoints, loop, pretraining
+from chinesebert.training.device_peak import DevicePeak
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.loop import TrainingLoop
 
@@ -98,6 +99,11 @@ def kill_while_pruning() -> None:
         shutil.rmtree(path, ignore_errors)
 
     checkpoints.shutil = SimpleNamespace(rmtree=remove_half)  # type: ignore[assignment]
+
+
+def set_peaks(peaks: list[float]) -> None:
+    """Gives the device of each rank a peak of its own."""
+    pretraining.device_peak = lambda device, dtype: DevicePeak(peaks[dist.get_rank()], "given")  # type: ignore[assignment]
 
 
 def change_corpus(path: str, before_step: int) -> None:

@@ -41,7 +41,7 @@ from chinesebert.training.checkpoints import (
 )
 from chinesebert.training.cloze import read_cloze
 from chinesebert.training.data import build_held_out_rows, build_rows, epochs, open_data
-from chinesebert.training.device_peak import device_peak
+from chinesebert.training.device_peak import device_peak, mean_over_ranks
 from chinesebert.training.engine import (
     TrainingEngine,
     build_optimizer,
@@ -161,7 +161,7 @@ def _loop_parts(
 ) -> Parts:
     """What the loop works with."""
     args, model, tokenizer, held_out = inputs.subject.args, inputs.subject.model, inputs.tokenizer, inputs.held_out
-    peak = device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32)
+    peak = mean_over_ranks(device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32), args.device)
     boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
     guesses = functools.partial(guess, engine, tokenizer, inputs.cloze, args.device)
     return Parts(
