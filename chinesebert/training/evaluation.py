@@ -7,7 +7,7 @@ import torch
 
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.batches import to_device
-from chinesebert.training.cloze import with_mask
+from chinesebert.training.cloze import unfit, with_mask
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
 
@@ -64,6 +64,8 @@ def guess(
 ) -> list[dict[str, Any]]:
     """What the model puts for the hidden character of each sentence; all ranks must call it.
 
+    A sentence that the model cannot complete (``cloze.unfit``) gets no guesses: it is not to end a run.
+
     Args:
         engine: of the model.
         tokenizer: of the model.
@@ -74,6 +76,15 @@ def guess(
     Returns:
         ``[{"sentence": …, "guesses": [[token, probability], …]}, …]``.
     """
+    config: Any = engine.model.config
+    fitting = [each for each in sentences if unfit(each, tokenizer, config.max_position_embeddings) is None]
+    guesses = dict(zip(fitting, _guess(engine, tokenizer, fitting, device, most) if fitting else [], strict=True))
+    return [{"sentence": sentence, "guesses": guesses.get(sentence, [])} for sentence in sentences]
+
+
+def _guess(
+    engine: TrainingEngine, tokenizer: ChineseBertTokenizer, sentences: list[str], device: torch.device, most: int
+) -> list[list[list[Any]]]:
     texts = [with_mask(sentence, tokenizer.mask_token) for sentence in sentences]
     inputs = tokenizer(texts, padding=True, return_tensors="pt").to(device)
     engine.model.eval()
@@ -81,14 +92,11 @@ def guess(
     engine.model.train()
     rows, places = (inputs["input_ids"] == tokenizer.mask_token_id).nonzero(as_tuple=True)
     best = logits[rows, places].float().softmax(dim=-1).topk(most)
-    found = zip(sentences, best.indices.tolist(), best.values.tolist(), strict=True)
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [
-        {
-            "sentence": sentence,
-            "guesses": [
-                [tokenizer.convert_ids_to_tokens(token), round(probability, 4)]
-                for token, probability in zip(tokens, probabilities, strict=True)
-            ],
-        }
-        for sentence, tokens, probabilities in found
+        [
+            [tokenizer.convert_ids_to_tokens(token), round(probability, 4)]
+            for token, probability in zip(tokens, probabilities, strict=True)
+        ]
+        for tokens, probabilities in found
     ]
