@@ -18,6 +18,7 @@ from transformers.trainer_callback import CallbackHandler, TrainerControl, Train
 
 from chinesebert.corpus.order import mix
 from chinesebert.errors import InputError
+from chinesebert.training import evaluation
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import to_device
 from chinesebert.training.checkpoints import Progress, SaveError
@@ -47,7 +48,8 @@ class Parts:
         progress: where the run stands; the loop moves it on.
         meter: speed and waste.
         count: what a micro-batch holds, for the meter.
-        evaluate: measures held-out text; None if the run is to stop in the middle of it.
+        evaluate: measures held-out text, given whether the run is to stop and the length of the rows; gives None if
+            it stopped in the middle.
         complete: guesses for the cloze sentences.
         save: writes a checkpoint of where the run stands.
         changed: names a file of the corpora that is no longer what it was; None while all are.
@@ -63,7 +65,7 @@ class Parts:
     progress: Progress
     meter: Meter
     count: Callable[[dict[str, Any]], Any]
-    evaluate: Callable[[Callable[[], bool]], dict[str, float] | None] | None
+    evaluate: Callable[..., dict[str, float] | None] | None
     complete: Callable[[], list[dict[str, Any]]] | None
     save: Callable[[], Path]
     changed: Callable[[], str | None]
@@ -109,18 +111,9 @@ class TrainingLoop:
         self._control = parts.handler.on_train_begin(args, self._state, self._control)
         parts.engine.model.train()
         try:
-            while parts.progress.step < parts.timeline.steps:
-                stopping = self._step()
-                if stopping:
-                    break
-                if args.eval_strategy != "no" and self._due(args.eval_steps or args.logging_steps):
-                    stopping = self._evaluate()
-                if stopping:
-                    break
-                if args.save_strategy != "no" and self._due(args.save_steps):
-                    self._save(last=False)
-            else:
-                stopping = None
+            stopping = self._evaluate() if self._lacks_evaluation() else None
+            while not stopping and parts.progress.step < parts.timeline.steps:
+                stopping = self._step() or self._save_and_evaluate()
             if self._saved_at != parts.progress.step:
                 self._save(last=True)
         finally:
@@ -130,9 +123,20 @@ class TrainingLoop:
             parts.log.event(parts.progress.step, "stopped", reason=stopping)
         return stopping
 
-    def _due(self, every: float) -> bool:
-        step = self._parts.progress.step
-        return step % int(every) == 0 or step == self._parts.timeline.steps
+    def _lacks_evaluation(self) -> bool:
+        """Whether the run was stopped in its last step before it could evaluate."""
+        lacks = self._parts.log is not None and evaluation.is_missing(self._args, self._parts.progress.step)
+        return self._sum(lacks)[0] > 0
+
+    def _save_and_evaluate(self) -> str | None:
+        """What is due after a step; returns why the run is to stop, if it is.
+
+        What an evaluation may come to does not cost the steps before it: they are saved first.
+        """
+        args, step = self._args, self._parts.progress.step
+        if args.save_strategy != "no" and (step % int(args.save_steps) == 0 or step == self._parts.timeline.steps):
+            self._save(last=False)
+        return self._evaluate() if evaluation.is_due(args, step) else None
 
     def _step(self) -> str | None:
         """One optimizer step; returns why the run is to stop, if it is."""
@@ -261,7 +265,8 @@ class TrainingLoop:
             return None
         with parts.meter.paused():
             started = time.monotonic()
-            metrics = parts.evaluate(lambda: self._sum(bool(self._stop))[0] > 0)
+            length = parts.timeline.at(step - 1).length
+            metrics = parts.evaluate(lambda: self._sum(bool(self._stop))[0] > 0, length)
             if metrics is None:
                 return self._stop.reason or "a signal to another rank"
             metrics["eval_seconds"] = round(time.monotonic() - started, 2)
