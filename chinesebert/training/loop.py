@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from chinesebert.corpus.order import mix
 from chinesebert.errors import InputError
 from chinesebert.training import evaluation
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import to_device
+from chinesebert.training.batches import StepReader, adder_on_cpu, to_device
 from chinesebert.training.checkpoints import Progress, SaveError
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
@@ -99,6 +100,7 @@ class TrainingLoop:
         self._checked = time.monotonic()
         self._losses, self._steps = [0.0, 0.0], 0
         self._stop = stop
+        self._reader = StepReader(parts.batches, parts.count, adder_on_cpu(timedelta(seconds=args.ddp_timeout)))
 
     def run(self) -> str | None:
         """Trains; returns why it ended early, or None at the end of the run.
@@ -146,18 +148,16 @@ class TrainingLoop:
         torch.manual_seed(mix(self._args.seed ^ mix(step)) ^ self._args.process_index)
         logging = self._logs(step + 1)
         with parts.meter.waiting():
-            micro_batches = [next(parts.batches) for _ in range(segment.micro_batches(engine.world_size))]
+            read = self._reader.read(segment.micro_batches(engine.world_size))
         device = self._args.device
-        counts = [parts.count(batch) for batch in micro_batches]
-        masked = self._sum(sum(count.masked for count in counts))[0]
         accuracy = MaskedAccuracy(device)
         # Of a model that predicts pronunciations, the loss of the characters is told without the other.
         loss, heard = torch.zeros(2, dtype=torch.float64, device=device)
         weight = parts.pronunciation_loss_weight
-        for number, batch in enumerate(micro_batches, start=1):
+        for number, batch in enumerate(read.micro_batches, start=1):
             inputs = to_device(batch, device)
-            outputs = engine.forward(**inputs, num_items_in_batch=masked)
-            engine.backward(outputs.loss, last=number == len(micro_batches))
+            outputs = engine.forward(**inputs, num_items_in_batch=read.masked)
+            engine.backward(outputs.loss, last=number == len(read.micro_batches))
             loss += outputs.loss.detach()
             if weight:
                 loss -= weight * outputs.pronunciation_loss
@@ -165,11 +165,11 @@ class TrainingLoop:
             if logging:
                 with torch.no_grad():
                     accuracy.add(outputs.logits, inputs["labels"], batch["word_numbers"].to(device))
-            parts.meter.add(counts[number - 1])
+            parts.meter.add(read.counts[number - 1])
+        self._read_ahead(step + 1)
         updated = engine.step(parts.learning_rate(step))
-        tokens = sum(count.text_tokens for count in counts)
-        *losses, tokens, stop, changed = self._sum(loss, heard, tokens, bool(self._stop), self._corpus_changed())
-        self._move_on(step, segment.batch_size, updated, losses, int(tokens))
+        *losses, stop, changed = self._sum(loss, heard, bool(self._stop), self._corpus_changed())
+        self._move_on(step, segment.batch_size, updated, losses, int(read.text_tokens))
         if changed:
             raise TrainingStopped(
                 f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
@@ -177,6 +177,13 @@ class TrainingLoop:
         if logging:
             self._log(accuracy)
         return (self._stop.reason or "a signal to another rank") if stop else None
+
+    def _read_ahead(self, step: int) -> None:
+        """Reads what a step needs, while the device is busy with the one before."""
+        parts = self._parts
+        if step < parts.timeline.steps:
+            with parts.meter.waiting():
+                self._reader.read_ahead(parts.timeline.at(step).micro_batches(parts.engine.world_size))
 
     def _move_on(self, step: int, samples: int, updated: bool, losses: list[float], tokens: int) -> None:
         progress = self._parts.progress
@@ -210,9 +217,11 @@ class TrainingLoop:
         if log:
             batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
             where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
+        weights = Path(self._args.output_dir or "") / "checkpoint-N" / "hf"
         raise TrainingStopped(
             f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
-            f"in {where}. Lower the learning rate, or go on from an earlier checkpoint with another seed"
+            f"in {where}. Lower the learning rate, or begin another run with the weights of an earlier checkpoint and "
+            f"another seed: --init_from {weights} --seed S --output_dir DIR"
         )
 
     def _corpus_changed(self) -> bool:
@@ -236,6 +245,7 @@ class TrainingLoop:
         loss, heard = (total / self._steps if self._steps else float("nan") for total in self._losses)
         values = {
             "loss": loss,
+            "loss_steps": self._steps,  # fewer than logging_steps after a restart in between, or a step skipped
             **({"pronunciation_loss": heard} if parts.pronunciation_loss_weight else {}),
             "char_accuracy": measured["char_accuracy"],
             "word_accuracy": measured["word_accuracy"],
