@@ -30,6 +30,7 @@ from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.corpus.writer import write_corpus
 from chinesebert.masking import IGNORE_INDEX, Masking
 from chinesebert.tokenization_chinesebert import DEFAULT_VOCABULARY, ChineseBertTokenizer
+from chinesebert.training.batches import build_loader, read_batches
 from chinesebert.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKEN_IDS
 from chinesebert.words import Segmenter
 
@@ -176,7 +177,8 @@ def our_feed(text: PreparedText, settings: FeedSettings) -> Feed:
     masking = Masking(SPECIAL_TOKEN_IDS[MASK], tokenizer.ordinary_token_ids(), tokenizer.default_pinyin_ids())
     rows = MaskedRows(RowPlan([text.corpus], length), dresser, masking, seed=_SEED)
     numbers = (list(range(first, first + settings.rows)) for first in itertools.count(0, settings.rows))
-    return _feed(rows, numbers, _collate_ours, settings)
+    # As training reads them: a worker hands on a batch as one tensor.
+    return read_batches(build_loader(rows, numbers, _collate_ours, settings.workers, None, settings.pin_memory))
 
 
 def _collate_ours(batch: Any) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _collate_ours(batch: Any) -> dict[str, Any]:
 
 
 def _feed(rows: Any, numbers: Iterator[list[int]], collate: Callable[..., Any], settings: FeedSettings) -> Feed:
-    """The same loader for all: batches without end."""
+    """The same loader for both of transformers' feeds: batches without end."""
     loader = DataLoader(
         rows,
         batch_sampler=numbers,

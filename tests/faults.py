@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from chinesebert.training import checkpoints, loop, pretraining
+from chinesebert.training.device_peak import DevicePeak
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.loop import TrainingLoop
 
@@ -73,8 +74,8 @@ def kill_when(function: str, call: int) -> None:
         setattr(module, function, counted)
 
 
-def fill_disk(directory: str, first_step: int, last_step: int) -> None:
-    """Leaves next to no space on a disk before the saves of some steps."""
+def fill_disk(directory: str, first_step: int, last_step: int, spare: int = 1 << 20) -> None:
+    """Leaves ``spare`` bytes on a disk before the saves of some steps."""
     save, ballast = TrainingLoop._save, Path(directory) / "ballast"
 
     def save_on_full_disk(training: TrainingLoop, last: bool) -> None:
@@ -82,7 +83,7 @@ def fill_disk(directory: str, first_step: int, last_step: int) -> None:
             ballast.unlink(missing_ok=True)
             if first_step <= training._parts.progress.step <= last_step:
                 status = os.statvfs(directory)
-                ballast.write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - (1 << 20))))
+                ballast.write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - spare)))
         save(training, last)
 
     TrainingLoop._save = save_on_full_disk  # type: ignore[method-assign]
@@ -98,6 +99,11 @@ def kill_while_pruning() -> None:
         shutil.rmtree(path, ignore_errors)
 
     checkpoints.shutil = SimpleNamespace(rmtree=remove_half)  # type: ignore[assignment]
+
+
+def set_peaks(peaks: list[float]) -> None:
+    """Gives the device of each rank a peak of its own."""
+    pretraining.device_peak = lambda device, dtype: DevicePeak(peaks[dist.get_rank()], "given")  # type: ignore[assignment]
 
 
 def change_corpus(path: str, before_step: int) -> None:

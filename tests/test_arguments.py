@@ -187,6 +187,59 @@ def test_a_number_that_must_be_whole_and_above_0_is_named(recipe: Path, name: st
     assert f"{name} is {value}: it must be a whole number above 0" in refusal(with_setting(recipe, **{name: value}))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seed", None, "seed is null: it must be a number"),
+        ("save_steps", None, "save_steps is null: it must be a number"),
+        ("logging_steps", None, "logging_steps is null: it must be a number"),
+        ("learning_rate", None, "learning_rate is null: it must be a number"),
+        ("single_sentence_probability", None, "single_sentence_probability is null: it must be a number"),
+        ("weight_decay", [1], "weight_decay is [1]: it must be a number"),
+        ("max_grad_norm", True, "max_grad_norm is True: it must be a number"),
+        ("learning_rate", float("inf"), "learning_rate is inf: it must be a number"),
+        ("seed", 1.5, "seed is 1.5: it must be a whole number, 0 or above"),
+        ("dataloader_num_workers", -1, "dataloader_num_workers is -1: it must be a whole number, 0 or above"),
+        ("dataloader_prefetch_factor", 0, "dataloader_prefetch_factor is 0: it must be a whole number above 0"),
+        ("learning_rate", -1e-4, "learning_rate is -0.0001: it must be 0 or above"),
+        ("max_grad_norm", -1, "max_grad_norm is -1: it must be 0 or above"),
+        ("adam_beta1", 1.5, "adam_beta1 is 1.5: it must be 0 or above, and below 1"),
+        ("adam_beta2", 1, "adam_beta2 is 1: it must be 0 or above, and below 1"),
+        ("adam_epsilon", 0, "adam_epsilon is 0: it must be above 0"),
+        ("masking_probability", 0, "masking_probability is 0: it must be above 0, and at most 1"),
+        ("max_length", 4, "max_length 4: rows need 6 tokens or more"),
+        ("phases", [{"steps": 3, "max_length": 4}, {}], "max_length 4: rows need 6 tokens or more"),
+        ("train_data", [None], "train_data: None is not the folder of a corpus"),
+        ("report_to", ["foo"], "foo is not supported"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_named(recipe: Path, name: str, value: object, message: str) -> None:
+    assert message in refusal(with_setting(recipe, **{name: value}))
+
+
+def test_a_whole_number_may_be_written_with_a_point(recipe: Path) -> None:
+    args = parse_arguments(with_setting(recipe, per_device_train_batch_size=4.0, seed=3.0, save_steps=2.0))
+    assert [type(value) for value in (args.per_device_train_batch_size, args.seed, args.save_steps)] == [int] * 3
+    assert args.timeline.segments[0].micro_batches(1) == 2
+
+
+@pytest.mark.parametrize("weights", [[], [1.0, 2.0]])
+def test_a_corpus_that_is_given_twice_is_refused(recipe: Path, weights: list[float]) -> None:
+    message = refusal(with_setting(recipe, train_data=["some/corpus", "some/./corpus"], data_weights=weights))
+    assert "train_data: some/./corpus and some/corpus are the same corpus" in message
+
+
+def test_a_link_to_a_corpus_is_that_corpus(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    both = [str(tmp_path / "corpus"), str(tmp_path / "link")]
+    assert "are the same corpus" in refusal(with_setting(recipe, train_data=both))
+
+
+def test_held_out_text_that_is_given_twice_is_refused(recipe: Path) -> None:
+    assert "eval_data: a and a are the same corpus" in refusal(with_setting(recipe, eval_data=["a", "a"]))
+
+
 @pytest.mark.parametrize("increment", [0, -2])
 def test_a_ramp_needs_increments_above_0(recipe: Path, increment: int) -> None:
     ramp = {"batch_size_start": 4, "batch_size_ramp_steps": 3, "batch_size_increment": increment}
@@ -206,6 +259,23 @@ def test_phases_may_be_given_as_a_flag(recipe: Path) -> None:
         (4, 256, 4),
     ]
     assert args.max_length == 256
+
+
+@pytest.mark.parametrize("last", [{"max_length": 64}, {"steps": 4, "max_length": 64}])
+def test_the_resolved_recipe_makes_the_same_phases(recipe: Path, last: dict[str, int]) -> None:
+    """The first phase has the length of the recipe, which is not that of the longest."""
+    args = parse_arguments(with_setting(recipe, max_length=32, phases=[{"steps": 6}, last]))
+    saved = {"max_length": args.max_length, "phases": args.phases}
+    assert saved["phases"][0] == {"steps": 6, "max_length": 32, "per_device_train_batch_size": 4}
+    again = parse_arguments(with_setting(recipe, **saved))
+    assert again.timeline.phases == args.timeline.phases
+    assert again.phases == args.phases
+
+
+def test_the_last_phase_of_a_resolved_recipe_has_what_is_left(recipe: Path) -> None:
+    args = parse_arguments(with_setting(recipe, phases=[{"steps": 6, "max_length": 32}, {}]))
+    longer = parse_arguments(with_setting(recipe, phases=args.phases, max_steps=20))
+    assert [phase.steps for phase in longer.timeline.phases] == [6, 14]
 
 
 def test_phases_that_are_not_yaml_are_refused(recipe: Path) -> None:

@@ -291,12 +291,6 @@ def test_weights_that_are_no_list_are_refused(weights: Any) -> None:
         checked_weights(["a", "b"], weights)
 
 
-def test_a_corpus_given_twice_is_found_under_another_name(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "corpus")
-    with pytest.raises(InputError, match="are the same corpus"):
-        checked_weights([str(tmp_path / "corpus"), str(tmp_path / "link")], [1, 1])
-
-
 @pytest.mark.parametrize("corpora", ["runs/a", {"runs/a": 0.6}])
 def test_corpora_that_are_no_list_are_refused(recipe: Path, corpora: Any) -> None:
     recipe.write_text(yaml.safe_dump(yaml.safe_load(recipe.read_text()) | {"train_data": corpora}))

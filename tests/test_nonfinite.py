@@ -75,3 +75,16 @@ def test_a_run_that_gave_up_goes_on_and_remembers_how_many_in_a_row(
     rank_server.run(recipe, status=2, options=("nan", [1], 1), **spoilt)  # goes on from step 3: one more is enough
     rank_server.run(recipe)
     assert checkpoints(tmp_path)[-1] == "checkpoint-4"
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 0), pytest.param(0, 1, marks=pytest.mark.slow)])
+def test_a_run_without_an_update_so_far_goes_on(
+    rank_server: RankServer, recipe: Settings, tmp_path: Path, before: int, after: int
+) -> None:
+    """As a run whose first step was skipped: the optimizer has no state yet, or one of zeros."""
+    recipe = recipe | {"output_dir": str(tmp_path)}
+    spoilt = {"before": "tests.faults:spoil", "options": ("nan", [1], 1)}
+    rank_server.run(recipe | {"max_steps": 1, "deepspeed": stage(before)}, **spoilt)
+    rank_server.run(recipe | {"max_steps": 2, "deepspeed": stage(after)})
+    progress = json.loads((tmp_path / "checkpoint-2" / "run.json").read_text())["progress"]
+    assert (progress["step"], progress["updates"]) == (2, 1)

@@ -217,12 +217,6 @@ def test_raw_text_is_refused_with_what_to_do(recipe: Settings, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_cannot_be_written_is_refused(recipe: Settings, rank_server: RankServer, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    output = tmp_path / "file" / "out"
-    assert str(output) in error_of(rank_server.run(recipe | {"output_dir": str(output)}, status=2))
-
-
 def test_without_the_launcher_it_says_how_to_start() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "RANK"}
     command = [sys.executable, PROGRAM, "--config", "configs/pretrain/demo.yaml"]

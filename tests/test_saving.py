@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from chinesebert.training.checkpoints import damage
-from tests.pretraining_runs import Settings, assert_same_bits, checkpoints, error_of, events, losses
+from chinesebert.training.run_log import log_path
+from tests.pretraining_runs import Settings, assert_same_bits, checkpoints, error_of, events, last_step, losses
 from tests.rank_server import RankServer
 from tests.small_corpora import flip_bit
 
@@ -89,6 +90,70 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
+def fill(directory: Path) -> None:
+    """Leaves no byte on the disk of a folder."""
+    status = os.statvfs(directory)
+    (directory / "ballast").write_bytes(bytes(status.f_bavail * status.f_frsize))
+
+
+def test_a_disk_that_is_full_at_the_start_is_one_message_on_all_ranks(
+    rank_server: RankServer, recipe: Settings, small_disk: Path
+) -> None:
+    fill(small_disk)
+    output = small_disk / "out"
+    message = error_of(rank_server.run(recipe | {"output_dir": str(output)}, status=2))
+    assert f"{output}: the run cannot begin" in message
+    assert "No space left on device" in message
+    assert list(output.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_a_restart_leaves_the_run_as_it_is(
+    rank_server: RankServer, recipe: Settings, undisturbed: Path, small_disk: Path
+) -> None:
+    """The log has lines of steps that are done again: it would have to be written anew."""
+    output = small_disk / "out"
+    shutil.copytree(undisturbed / "checkpoint-4", output / "checkpoint-4")
+    shutil.copytree(undisturbed / "logs", output / "logs")
+    before = log_path(output).read_bytes()
+    fill(small_disk)
+    message = error_of(rank_server.run(recipe | {"output_dir": str(output)}, status=2))
+    assert "No space left on device" in message
+    assert log_path(output).read_bytes() == before
+    (small_disk / "ballast").unlink()
+    rank_server.run(recipe | {"output_dir": str(output)})
+    assert_same_bits(output / "checkpoint-6", undisturbed / "checkpoint-6")
+
+
+def a_file(directory: Path) -> Path:
+    """``output_dir`` is a file."""
+    (directory / "out").write_text("")
+    return directory / "out"
+
+
+def in_a_file(directory: Path) -> Path:
+    """``output_dir`` would lie in a file."""
+    return a_file(directory) / "run"
+
+
+def logs_in_a_file(directory: Path) -> Path:
+    """The folder of logs is a file."""
+    (directory / "out").mkdir()
+    (directory / "out" / "logs").write_text("")
+    return directory / "out"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(a_file, "out: is a file"), (in_a_file, "Not a directory"), (logs_in_a_file, "out/logs")],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_output_that_cannot_be_written_is_one_message_on_all_ranks(
+    rank_server: RankServer, recipe: Settings, tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
+    output = make(tmp_path)
+    assert message in error_of(rank_server.run(recipe | {"output_dir": str(output)}, status=2))
+
+
 def test_a_full_disk_leaves_the_old_checkpoint_and_the_run_goes_on(
     rank_server: RankServer, recipe: Settings, undisturbed: Path, small_disk: Path
 ) -> None:
@@ -104,6 +169,22 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_the_run_goes_on(
     assert [event["step"] for event in events(output, "save_failed")] == [4]
     assert_same_bits(output / "checkpoint-6", undisturbed / "checkpoint-6")
     assert not list(output.glob(".*"))
+
+
+def test_a_disk_without_a_byte_left_does_not_end_the_run(
+    rank_server: RankServer, recipe: Settings, small_disk: Path
+) -> None:
+    """The writer of TensorBoard, which has to write too, fails for good."""
+    output = small_disk / "out"
+    shown = rank_server.run(
+        recipe | {"output_dir": str(output), "report_to": "tensorboard", "max_steps": 24},
+        before="tests.faults:fill_disk",
+        options=(str(small_disk), 4, 21, 0),
+    )
+    assert shown.count("warning: TensorBoardCallback fails") == 1
+    assert checkpoints(output)[-1] == "checkpoint-24"
+    assert damage(output / "checkpoint-24") is None
+    assert last_step(output) == 24
 
 
 def test_a_full_disk_stops_the_run_where_that_is_asked_for(

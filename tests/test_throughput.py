@@ -1,5 +1,6 @@
 """Counting a step's work, the peaks of devices, and the figures of a logging interval."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from chinesebert.masking import IGNORE_INDEX
 from chinesebert.training.device_peak import DevicePeak, device_peak, listed_peak, measured_peak
 from chinesebert.training.flops import BatchCounts, count_batch, expected_counts, forward_flops, training_flops
 from chinesebert.training.throughput import Meter, memory_in_use
+from tests.pretraining_runs import Settings, entries
+from tests.rank_server import RankServer
 
 CLS, SEP, PAD = 2, 3, 0
 SIZES: dict[str, Any] = {
@@ -134,6 +137,17 @@ def test_the_peak_of_a_cpu_is_measured() -> None:
     assert peak.flops > 1e8
     assert "measured" in peak.source
     assert measured_peak(torch.device("cpu"), torch.float32, seconds=0) > 1e8
+
+
+def test_all_ranks_have_the_same_peak(rank_server: RankServer, tiny_recipe: Settings, tmp_path: Path) -> None:
+    """The log is that of the first rank. What it measures of the work for a token does not hang on the time it took."""
+    recipe, work = tiny_recipe | {"max_steps": 2}, {}
+    for name, peaks in (("same", [2e11, 2e11]), ("first is slow", [1e11, 3e11]), ("first is fast", [3e11, 1e11])):
+        output = tmp_path / name
+        rank_server.run(recipe | {"output_dir": str(output)}, before="tests.faults:set_peaks", options=[peaks])
+        work[name] = [entry["mfu"] / entry["tokens_per_second"] for entry in entries(output)]
+    assert work["first is slow"] == pytest.approx(work["same"])
+    assert work["first is fast"] == pytest.approx(work["same"])
 
 
 class Clock:

@@ -172,15 +172,20 @@ class HeldOutRows(MaskedRows):
         return batch
 
     def batches(self, rank: int, ranks: int, batch_size: int, most: int) -> list[list[int]]:
-        """The row numbers of one rank, in batches: rank r has rows r, r + ranks, … of the first ``most``.
+        """The row numbers of one rank, in batches: rank r has the numbers r, r + ranks, … of ``chosen(most)``.
 
         Every rank has as many batches of the same sizes, filled up with ``FILLER_ROW``: a rank that ran the model less
         often than the others would leave them waiting where the model is spread over ranks.
         """
-        count = min(len(self), most)
-        mine = list(range(rank, count, ranks))
-        mine += [FILLER_ROW] * (-(-count // ranks) - len(mine))
+        chosen = self.chosen(most)
+        mine = chosen[rank::ranks]
+        mine += [FILLER_ROW] * (-(-len(chosen) // ranks) - len(mine))
         return [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
+
+    def chosen(self, most: int) -> list[int]:
+        """The numbers of all rows, or of ``most`` of them, evenly spaced: of every corpus as large a share."""
+        count = min(len(self), most)
+        return [number * len(self) // count for number in range(count)]
 
 
 class PhasedRows(Dataset[Batch]):

@@ -22,6 +22,8 @@ from chinesebert.corpus.reader import Block, PreparedCorpus
 SPECIAL_TOKENS_PER_SEGMENT = 2
 # A document or sentence is not begun at the end of a row with less room than this many tokens for its text.
 MIN_SEGMENT_TOKENS = 4
+# With fewer tokens a row would hold no text.
+SHORTEST_ROW = SPECIAL_TOKENS_PER_SEGMENT + MIN_SEGMENT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class RowPlan:
     """
 
     def __init__(self, corpora: Sequence[PreparedCorpus], length: int) -> None:
-        if length < SPECIAL_TOKENS_PER_SEGMENT + MIN_SEGMENT_TOKENS:
+        if length < SHORTEST_ROW:
             raise ValueError(f"rows of {length} tokens are too short to hold text")
         self.length = length
         self._blocks = [block for corpus in corpora for block in corpus.blocks]
@@ -99,7 +101,7 @@ def _row_end(
 ) -> tuple[int, int]:
     """Where the row that begins at ``start``, inside ``document``, ends; and the document that the next one is in."""
     position, room = start, length
-    while document < len(document_ends) and room >= SPECIAL_TOKENS_PER_SEGMENT + MIN_SEGMENT_TOKENS:
+    while document < len(document_ends) and room >= SHORTEST_ROW:
         space = room - SPECIAL_TOKENS_PER_SEGMENT
         if position + space < document_ends[document]:
             cut = _cut_between_words(position, position + space, begins_word)

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
+from chinesebert.corpus.packing import SHORTEST_ROW
 from chinesebert.errors import InputError
 from chinesebert.masking import MASKING_STRATEGIES
 from chinesebert.training.engine import OPTIMIZERS
-from chinesebert.training.timeline import Ramp, Timeline, read_phases
+from chinesebert.training.timeline import Phase, Ramp, Timeline, read_phases
 
 
 @dataclass
@@ -151,6 +153,7 @@ class PretrainingArguments(TrainingArguments):
         self.deepspeed: Any = None
         try:
             super().__post_init__()
+            get_reporting_integration_callbacks(self.report_to)  # knows their names
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
         self.deepspeed = deepspeed
@@ -180,13 +183,30 @@ _INSTEAD = {
 
 def _timeline(args: PretrainingArguments) -> Timeline:
     phases = read_phases(args.phases, args.max_steps, args.max_length, args.per_device_train_batch_size)
+    # The recipe that is saved has to name what every phase has: max_length is that of the longest from here on.
+    args.phases = _resolved(args.phases, phases)
     args.max_length = max(phase.length for phase in phases)
+    if (shortest := min(phase.length for phase in phases)) < SHORTEST_ROW:
+        raise InputError(f"max_length {shortest}: rows need {SHORTEST_ROW} tokens or more, to hold any text")
     ramp = None
     if args.batch_size_start is not None:
         ramp = Ramp(
             args.batch_size_start, args.batch_size_increment or args.batch_size_start, args.batch_size_ramp_steps
         )
     return Timeline(phases, args.global_batch_size, ramp)
+
+
+def _resolved(given: Any, phases: Sequence[Phase]) -> Any:
+    """The phases of a recipe with all their settings; the last keeps to what is left where it did."""
+    if not given:
+        return given
+    resolved = [
+        {"steps": phase.steps, "max_length": phase.length, "per_device_train_batch_size": phase.micro_batch_size}
+        for phase in phases
+    ]
+    if "steps" not in given[-1]:
+        del resolved[-1]["steps"]
+    return resolved
 
 
 def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
@@ -274,8 +294,24 @@ _CHOICES = {
 _WHOLE_NUMBERS = (
     *("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"),
     *("batch_size_start", "batch_size_increment", "nonfinite_steps", "eval_max_rows", "save_total_limit"),
+    *("dataloader_prefetch_factor", "ddp_timeout"),
     *("max_length", "per_device_eval_batch_size"),
 )
+_SHARES = ("single_sentence_probability", "whole_word_probability", "dry_run_mfu")
+# Of numbers that may be no whole ones: the lowest, and the highest where there is one.
+_NUMBERS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("learning_rate", "weight_decay", "max_grad_norm", "warmup_steps"), (0.0, math.inf)),
+    "pronunciation_loss_weight": (0.0, math.inf),
+    "adam_epsilon": (1e-38, math.inf),
+    **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1 - 1e-9)),
+    # At 0, a token of each row would be masked all the same: without one there is no loss.
+    **dict.fromkeys(("masking_probability", "masking_probability_end"), (1e-9, 1.0)),
+}
+_WHOLE_FROM_0 = ("seed", "dataloader_num_workers", "batch_size_ramp_steps")
+_MAY_BE_LEFT_OPEN = {
+    *("batch_size_start", "batch_size_increment", "eval_steps", "save_total_limit", "dataloader_prefetch_factor"),
+    *("masking_probability_end", "pronunciation_loss_weight", "dry_run_ranks"),
+}
 
 
 def _check(args: PretrainingArguments) -> None:
@@ -293,6 +329,7 @@ def _check(args: PretrainingArguments) -> None:
     for name in ("train_data", "eval_data"):
         if getattr(args, name) and not isinstance(getattr(args, name), list):
             raise InputError(f"{name} is {getattr(args, name)}: write a list of corpora, [DIR, ...]")
+        _check_corpora(name, getattr(args, name) or [])
     args.data_weights = checked_weights(args.train_data, args.data_weights)
     if type(args.max_steps) is not int or args.max_steps < 1:
         raise InputError("max_steps is not set. Give --max_steps N: the length of the run in optimizer steps")
@@ -300,6 +337,7 @@ def _check(args: PretrainingArguments) -> None:
         raise InputError(
             "eval_strategy asks for evaluation but there is no eval_data. Give --eval_data DIR or --eval_strategy no"
         )
+    _check_numbers(args)
     if isinstance(args.phases, str):
         try:
             args.phases = yaml.safe_load(args.phases)
@@ -316,21 +354,43 @@ def _check(args: PretrainingArguments) -> None:
         value = getattr(args, name)
         if value is not None and (not isinstance(value, int | float) or value < 1 or value != int(value)):
             raise InputError(f"{name} is {value}: it must be a whole number above 0")
-    if args.seed < 0:
-        raise InputError(f"seed is {args.seed}: it must not be negative")
-    for name in (
-        *("single_sentence_probability", "whole_word_probability", "dry_run_mfu"),
-        *("masking_probability", "masking_probability_end"),
-    ):
+        if value is not None:
+            setattr(args, name, int(value))  # YAML's 4.0 would end where only whole numbers are taken
+    for name in _SHARES:
         if getattr(args, name) is not None and not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")
+
+
+def _check_numbers(args: PretrainingArguments) -> None:
+    """Raises ``InputError`` for what is no number, or one that would end in a traceback or make no sense."""
+    for name in (*_WHOLE_NUMBERS, *_WHOLE_FROM_0, *_SHARES, *_NUMBERS):
+        value = getattr(args, name)
+        if value is None and name in _MAY_BE_LEFT_OPEN:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"{name} is {'null' if value is None else value}: it must be a number")
+    for name in _WHOLE_FROM_0:
+        value = getattr(args, name)
+        if value < 0 or value != int(value):
+            raise InputError(f"{name} is {value}: it must be a whole number, 0 or above")
+        setattr(args, name, int(value))
+    for name, (lowest, highest) in _NUMBERS.items():
+        value = getattr(args, name)
+        if value is not None and not lowest <= value <= highest:
+            raise InputError(f"{name} is {value}: it must be {_described(lowest, highest)}")
+
+
+def _described(lowest: float, highest: float) -> str:
+    if highest == math.inf:
+        return "0 or above" if lowest == 0 else "above 0"
+    return f"{'0 or above' if lowest == 0 else 'above 0'}, and {'at most' if highest == 1 else 'below'} 1"
 
 
 def checked_weights(train_data: Sequence[str], weights: Sequence[Any] | None) -> list[float]:
     """The weights of the corpora as numbers; none where the corpora are not weighted.
 
     Raises:
-        InputError: there is not one for each corpus, one is not a number above 0, or a corpus is given twice.
+        InputError: there is not one for each corpus, or one is not a number above 0.
     """
     if weights is None or weights == []:
         return []
@@ -347,18 +407,19 @@ def checked_weights(train_data: Sequence[str], weights: Sequence[Any] | None) ->
                 f"data_weights: the weight of {directory} is {weight}, it must be a number above 0; to leave a corpus "
                 "out, take it out of train_data too"
             )
-    _refuse_twice_the_same(train_data)
     return [float(weight) for weight in weights]
 
 
-def _refuse_twice_the_same(directories: Sequence[str]) -> None:
+def _check_corpora(name: str, directories: Sequence[Any]) -> None:
+    """Raises ``InputError`` where one of several corpora is no name of a folder, or is there twice."""
     seen: dict[str, str] = {}
     for directory in directories:
+        if not isinstance(directory, str) or not directory:
+            raise InputError(f"{name}: {directory!r} is not the folder of a corpus; write [DIR, ...]")
         place = os.path.realpath(directory)
         if place in seen:
-            raise InputError(
-                f"train_data: {directory} and {seen[place]} are the same corpus; give it once, with a larger weight"
-            )
+            more = ", with a larger weight" if name == "train_data" else ""
+            raise InputError(f"{name}: {directory} and {seen[place]} are the same corpus; give it once{more}")
         seen[place] = directory
 
 

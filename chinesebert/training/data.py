@@ -1,6 +1,7 @@
 """The data of a pretraining run: masked rows to train on, held-out rows to measure with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,12 @@ from chinesebert.masking import Masking
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments
 
-# Held-out text is masked the same way at every evaluation, and in every run, so that runs can be compared.
+# Held-out text is laid out and masked the same way at every evaluation and in every run, whatever a run trains with, so
+# that the figures of runs with rows of one length can be compared. Shares are those of the paper.
 _EVALUATION_SEED = 0
+_EVALUATION_MASKING = 0.15
+_EVALUATION_SINGLE_SENTENCES = 0.1
+_EVALUATION_ISOLATES_DOCUMENTS = True
 # The ways of masking that held-out text is measured with: whole words and characters are not equally hard.
 _EVALUATION_MASKS = {"whole_word": "wwm", "character": "char"}
 # Text seen up to four times is worth nearly as much as new text, after that soon less (Muennighoff et al. 2023,
@@ -43,10 +48,10 @@ def build_rows(
     if args.masking_probability_end is not None:
         samples = timeline.consumed_samples(timeline.steps)
         rate = LinearRate(args.masking_probability, args.masking_probability_end, samples)
-    masking = build_masking(args, tokenizer, args.masking_strategy)
+    masking = build_masking(tokenizer, args.masking_strategy, args.masking_probability, args.whole_word_probability)
     rows: dict[int, MaskedRows] = {}
     for length in {phase.length for phase in timeline.phases}:
-        dresser = build_dresser(args, tokenizer, length)
+        dresser = build_dresser(tokenizer, length, args.isolate_documents)
         plan = RowPlan(corpora, length)
         rows[length] = MaskedRows(
             plan, dresser, masking, args.single_sentence_probability, args.seed, args.data_weights, rate
@@ -55,35 +60,54 @@ def build_rows(
     return PhasedRows([(first, rows[phase.length]) for first, phase in starts])
 
 
+class HeldOutKind(NamedTuple):
+    """Which rows of held-out text: what masks them (``whole_word``, ``character``), and their length in tokens."""
+
+    masks: str
+    length: int
+
+
 def build_held_out_rows(
     args: PretrainingArguments, corpora: list[PreparedCorpus], tokenizer: ChineseBertTokenizer
-) -> dict[str, HeldOutRows]:
-    """The rows of held-out text, of the length of the last phase, masked by whole words and by characters."""
-    length = args.timeline.phases[-1].length
-    plan, dresser = RowPlan(corpora, length), build_dresser(args, tokenizer, length)
-    return {
-        name: HeldOutRows(
-            plan, dresser, build_masking(args, tokenizer, strategy), args.single_sentence_probability, _EVALUATION_SEED
-        )
-        for name, strategy in _EVALUATION_MASKS.items()
-    }
+) -> dict[HeldOutKind, HeldOutRows]:
+    """The rows of held-out text, of the length of each phase, masked by whole words and by characters."""
+    rows: dict[HeldOutKind, HeldOutRows] = {}
+    for length in sorted({phase.length for phase in args.timeline.phases}):
+        plan = RowPlan(corpora, length)
+        dresser = build_dresser(tokenizer, length, _EVALUATION_ISOLATES_DOCUMENTS)
+        for name, strategy in _EVALUATION_MASKS.items():
+            masking = build_masking(tokenizer, strategy, _EVALUATION_MASKING)
+            rows[HeldOutKind(name, length)] = HeldOutRows(
+                plan, dresser, masking, _EVALUATION_SINGLE_SENTENCES, _EVALUATION_SEED
+            )
+    return rows
 
 
-def build_dresser(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, length: int) -> RowDresser:
+def describe_held_out(rows: Mapping[HeldOutKind, HeldOutRows], most: int) -> list[str]:
+    """A line for each length: how many rows an evaluation reads, of how many."""
+    lengths = {kind.length: len(of_kind) for kind, of_kind in rows.items()}
+    return [
+        f"held out {min(most, count):,} of {count:,} rows of {length}, evenly spaced, masked in two ways"
+        + ("; eval_max_rows reads more" if most < count else "")
+        for length, count in lengths.items()
+    ]
+
+
+def build_dresser(tokenizer: ChineseBertTokenizer, length: int, isolate_documents: bool) -> RowDresser:
     """What puts [CLS] and [SEP] around the text of a row."""
-    return RowDresser(
-        length, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, args.isolate_documents
-    )
+    return RowDresser(length, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, isolate_documents)
 
 
-def build_masking(args: PretrainingArguments, tokenizer: ChineseBertTokenizer, strategy: str) -> Masking:
-    """What masks the rows."""
+def build_masking(
+    tokenizer: ChineseBertTokenizer, strategy: str, probability: float, whole_word_probability: float = 1.0
+) -> Masking:
+    """What masks the rows; ``whole_word_probability`` is for the strategy ``wwm+char`` alone."""
     return Masking(
         tokenizer.mask_token_id,
         tokenizer.ordinary_token_ids(),
         tokenizer.default_pinyin_ids(),
-        args.masking_probability,
-        args.whole_word_probability,
+        probability,
+        whole_word_probability,
         strategy,
     )
 

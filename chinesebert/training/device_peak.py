@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 
 # Dense matrix products in bfloat16 (float16 is the same on all of them) with float32 sums, in 10^12 operations a
 # second, from NVIDIA's data sheets and, for GeForce and workstation cards, architecture white papers. Where a sheet
@@ -58,6 +59,19 @@ def device_peak(device: torch.device, dtype: torch.dtype) -> DevicePeak:
         if listed is not None:
             return DevicePeak(listed, "listed by its maker")
     return DevicePeak(measured_peak(device, dtype), "measured by a matrix product")
+
+
+def mean_over_ranks(peak: DevicePeak, device: torch.device) -> DevicePeak:
+    """One peak for all ranks, whose devices may differ or have been measured differently: the mean of theirs.
+
+    So that the share of it that all reach together is their share of what their devices can do together. Every rank
+    calls this.
+    """
+    if not dist.is_initialized():
+        return peak
+    total = torch.tensor(peak.flops, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return DevicePeak(total.item() / dist.get_world_size(), peak.source)
 
 
 def listed_peak(name: str) -> float | None:

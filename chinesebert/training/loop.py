@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from transformers.trainer_callback import CallbackHandler, TrainerControl, Train
 
 from chinesebert.corpus.order import mix
 from chinesebert.errors import InputError
+from chinesebert.training import evaluation
 from chinesebert.training.arguments import PretrainingArguments
-from chinesebert.training.batches import to_device
+from chinesebert.training.batches import StepReader, adder_on_cpu, to_device
 from chinesebert.training.checkpoints import Progress, SaveError
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
@@ -47,7 +49,8 @@ class Parts:
         progress: where the run stands; the loop moves it on.
         meter: speed and waste.
         count: what a micro-batch holds, for the meter.
-        evaluate: measures held-out text; None if the run is to stop in the middle of it.
+        evaluate: measures held-out text, given whether the run is to stop and the length of the rows; gives None if
+            it stopped in the middle.
         complete: guesses for the cloze sentences.
         save: writes a checkpoint of where the run stands.
         changed: names a file of the corpora that is no longer what it was; None while all are.
@@ -63,7 +66,7 @@ class Parts:
     progress: Progress
     meter: Meter
     count: Callable[[dict[str, Any]], Any]
-    evaluate: Callable[[Callable[[], bool]], dict[str, float] | None] | None
+    evaluate: Callable[..., dict[str, float] | None] | None
     complete: Callable[[], list[dict[str, Any]]] | None
     save: Callable[[], Path]
     changed: Callable[[], str | None]
@@ -97,6 +100,7 @@ class TrainingLoop:
         self._checked = time.monotonic()
         self._losses, self._steps = [0.0, 0.0], 0
         self._stop = stop
+        self._reader = StepReader(parts.batches, parts.count, adder_on_cpu(timedelta(seconds=args.ddp_timeout)))
 
     def run(self) -> str | None:
         """Trains; returns why it ended early, or None at the end of the run.
@@ -109,18 +113,9 @@ class TrainingLoop:
         self._control = parts.handler.on_train_begin(args, self._state, self._control)
         parts.engine.model.train()
         try:
-            while parts.progress.step < parts.timeline.steps:
-                stopping = self._step()
-                if stopping:
-                    break
-                if args.eval_strategy != "no" and self._due(args.eval_steps or args.logging_steps):
-                    stopping = self._evaluate()
-                if stopping:
-                    break
-                if args.save_strategy != "no" and self._due(args.save_steps):
-                    self._save(last=False)
-            else:
-                stopping = None
+            stopping = self._evaluate() if self._lacks_evaluation() else None
+            while not stopping and parts.progress.step < parts.timeline.steps:
+                stopping = self._step() or self._save_and_evaluate()
             if self._saved_at != parts.progress.step:
                 self._save(last=True)
         finally:
@@ -130,9 +125,20 @@ class TrainingLoop:
             parts.log.event(parts.progress.step, "stopped", reason=stopping)
         return stopping
 
-    def _due(self, every: float) -> bool:
-        step = self._parts.progress.step
-        return step % int(every) == 0 or step == self._parts.timeline.steps
+    def _lacks_evaluation(self) -> bool:
+        """Whether the run was stopped in its last step before it could evaluate."""
+        lacks = self._parts.log is not None and evaluation.is_missing(self._args, self._parts.progress.step)
+        return self._sum(lacks)[0] > 0
+
+    def _save_and_evaluate(self) -> str | None:
+        """What is due after a step; returns why the run is to stop, if it is.
+
+        What an evaluation may come to does not cost the steps before it: they are saved first.
+        """
+        args, step = self._args, self._parts.progress.step
+        if args.save_strategy != "no" and (step % int(args.save_steps) == 0 or step == self._parts.timeline.steps):
+            self._save(last=False)
+        return self._evaluate() if evaluation.is_due(args, step) else None
 
     def _step(self) -> str | None:
         """One optimizer step; returns why the run is to stop, if it is."""
@@ -142,18 +148,16 @@ class TrainingLoop:
         torch.manual_seed(mix(self._args.seed ^ mix(step)) ^ self._args.process_index)
         logging = self._logs(step + 1)
         with parts.meter.waiting():
-            micro_batches = [next(parts.batches) for _ in range(segment.micro_batches(engine.world_size))]
+            read = self._reader.read(segment.micro_batches(engine.world_size))
         device = self._args.device
-        counts = [parts.count(batch) for batch in micro_batches]
-        masked = self._sum(sum(count.masked for count in counts))[0]
         accuracy = MaskedAccuracy(device)
         # Of a model that predicts pronunciations, the loss of the characters is told without the other.
         loss, heard = torch.zeros(2, dtype=torch.float64, device=device)
         weight = parts.pronunciation_loss_weight
-        for number, batch in enumerate(micro_batches, start=1):
+        for number, batch in enumerate(read.micro_batches, start=1):
             inputs = to_device(batch, device)
-            outputs = engine.forward(**inputs, num_items_in_batch=masked)
-            engine.backward(outputs.loss, last=number == len(micro_batches))
+            outputs = engine.forward(**inputs, num_items_in_batch=read.masked)
+            engine.backward(outputs.loss, last=number == len(read.micro_batches))
             loss += outputs.loss.detach()
             if weight:
                 loss -= weight * outputs.pronunciation_loss
@@ -161,11 +165,11 @@ class TrainingLoop:
             if logging:
                 with torch.no_grad():
                     accuracy.add(outputs.logits, inputs["labels"], batch["word_numbers"].to(device))
-            parts.meter.add(counts[number - 1])
+            parts.meter.add(read.counts[number - 1])
+        self._read_ahead(step + 1)
         updated = engine.step(parts.learning_rate(step))
-        tokens = sum(count.text_tokens for count in counts)
-        *losses, tokens, stop, changed = self._sum(loss, heard, tokens, bool(self._stop), self._corpus_changed())
-        self._move_on(step, segment.batch_size, updated, losses, int(tokens))
+        *losses, stop, changed = self._sum(loss, heard, bool(self._stop), self._corpus_changed())
+        self._move_on(step, segment.batch_size, updated, losses, int(read.text_tokens))
         if changed:
             raise TrainingStopped(
                 f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
@@ -173,6 +177,13 @@ class TrainingLoop:
         if logging:
             self._log(accuracy)
         return (self._stop.reason or "a signal to another rank") if stop else None
+
+    def _read_ahead(self, step: int) -> None:
+        """Reads what a step needs, while the device is busy with the one before."""
+        parts = self._parts
+        if step < parts.timeline.steps:
+            with parts.meter.waiting():
+                self._reader.read_ahead(parts.timeline.at(step).micro_batches(parts.engine.world_size))
 
     def _move_on(self, step: int, samples: int, updated: bool, losses: list[float], tokens: int) -> None:
         progress = self._parts.progress
@@ -206,9 +217,11 @@ class TrainingLoop:
         if log:
             batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
             where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
+        weights = Path(self._args.output_dir or "") / "checkpoint-N" / "hf"
         raise TrainingStopped(
             f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
-            f"in {where}. Lower the learning rate, or go on from an earlier checkpoint with another seed"
+            f"in {where}. Lower the learning rate, or begin another run with the weights of an earlier checkpoint and "
+            f"another seed: --init_from {weights} --seed S --output_dir DIR"
         )
 
     def _corpus_changed(self) -> bool:
@@ -232,6 +245,7 @@ class TrainingLoop:
         loss, heard = (total / self._steps if self._steps else float("nan") for total in self._losses)
         values = {
             "loss": loss,
+            "loss_steps": self._steps,  # fewer than logging_steps after a restart in between, or a step skipped
             **({"pronunciation_loss": heard} if parts.pronunciation_loss_weight else {}),
             "char_accuracy": measured["char_accuracy"],
             "word_accuracy": measured["word_accuracy"],
@@ -261,7 +275,8 @@ class TrainingLoop:
             return None
         with parts.meter.paused():
             started = time.monotonic()
-            metrics = parts.evaluate(lambda: self._sum(bool(self._stop))[0] > 0)
+            length = parts.timeline.at(step - 1).length
+            metrics = parts.evaluate(lambda: self._sum(bool(self._stop))[0] > 0, length)
             if metrics is None:
                 return self._stop.reason or "a signal to another rank"
             metrics["eval_seconds"] = round(time.monotonic() - started, 2)

@@ -100,20 +100,31 @@ class Partitions:
         fragment = self._fragments[name]
         flat = fragment.flat
         if key is not None:
-            flat = self._optimizer.state[fragment.flat].setdefault(key, torch.zeros_like(fragment.flat))
+            state = self._optimizer.state[fragment.flat]
+            if not state and self._is_torchs:
+                self._set_step(fragment, 0)  # torch takes a state that is not empty for a whole one
+            flat = state.setdefault(key, torch.zeros_like(fragment.flat))
         part = whole.reshape(-1)[fragment.start : fragment.start + fragment.size]
         fragment.of(flat).copy_(part)
 
     def set_updates(self, updates: int) -> None:
         """Tells the optimizer how many updates it has made: Adam's correction of its young moments hangs on it."""
-        if not type(self._optimizer).__module__.startswith("torch."):
+        if not self._is_torchs:
             for group in self._optimizer.param_groups:
                 group[STEP] = updates  # DeepSpeed's FusedAdam takes it from here too, for states that have none
             return
-        fused = self._optimizer.param_groups[0].get("fused")
         for fragment in self._fragments.values():
-            device = fragment.flat.device if fused else "cpu"  # where torch itself keeps it
-            self._optimizer.state[fragment.flat][STEP] = torch.tensor(float(updates), device=device)
+            if updates or self._optimizer.state.get(fragment.flat):  # torch makes a state at the first update
+                self._set_step(fragment, updates)
+
+    @property
+    def _is_torchs(self) -> bool:
+        return type(self._optimizer).__module__.startswith("torch.")
+
+    def _set_step(self, fragment: Fragment, updates: int) -> None:
+        fused = self._optimizer.param_groups[0].get("fused")
+        device = fragment.flat.device if fused else "cpu"  # where torch itself keeps it
+        self._optimizer.state[fragment.flat][STEP] = torch.tensor(float(updates), device=device)
 
 
 def _fragments(engine: Any) -> Iterator[tuple[str, Fragment]]:

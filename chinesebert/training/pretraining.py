@@ -1,21 +1,18 @@
 """Puts a pretraining run together from its settings: data, model, engine, loop."""
 
-import filecmp
 import functools
-import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import yaml
 from torch.utils.data import DataLoader
 from transformers import set_seed
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
 
-from chinesebert.atomic import atomic_directory, atomic_file, create_parent
 from chinesebert.corpus.dataset import PhasedRows
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.errors import InputError
@@ -24,35 +21,27 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import (
     Subject,
-    card_facts,
     describe,
     describe_end,
     plan_of,
-    start_facts,
     warn_of_overlap,
 )
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
 from chinesebert.training.callbacks import PretrainingProgress
 from chinesebert.training.checkpoints import (
-    HF_DIRECTORY,
-    RECIPE_FILE,
     Facts,
     Progress,
-    SaveError,
     find_checkpoint,
-    list_checkpoints,
     load_optimizer,
     load_weights,
-    on_first_rank,
     prune_checkpoints,
     read_progress,
-    remove_unfinished,
     save_checkpoint,
 )
 from chinesebert.training.cloze import read_cloze
 from chinesebert.training.data import build_held_out_rows, build_rows, epochs, open_data
-from chinesebert.training.device_peak import device_peak
+from chinesebert.training.device_peak import device_peak, mean_over_ranks
 from chinesebert.training.engine import (
     TrainingEngine,
     build_optimizer,
@@ -65,98 +54,161 @@ from chinesebert.training.environment import version_facts
 from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
-from chinesebert.training.model_card import write_model_card
+from chinesebert.training.output_folder import open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
+from chinesebert.training.reporting import Reporting
 from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
 from chinesebert.training.stopping import StopRequest
 from chinesebert.training.throughput import Meter
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run is made from.
+
+    Attributes:
+        subject: settings, corpora, model and rows.
+        held_out: corpora to measure with.
+        tokenizer: of the corpora.
+        cloze: sentences that the model guesses at evaluations.
+        learning_rate: of each step.
+    """
+
+    subject: Subject
+    held_out: list[PreparedCorpus]
+    tokenizer: ChineseBertTokenizer
+    cloze: list[str]
+    learning_rate: Callable[[int], float]
+
+
 def pretrain(args: PretrainingArguments) -> None:
-    """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``."""
+    """Runs pretraining from start, or from where it stopped, to its end; leaves the model in ``output_dir/hf``.
+
+    Raises:
+        InputError: something cannot be trained on, or the run cannot go on; see ``TrainingStopped``.
+    """
     stop = StopRequest()
-    output_dir, first = Path(args.output_dir or ""), args.process_index == 0
+    refuse_file(Path(args.output_dir or ""))
+    inputs = _read_inputs(args)
+    subject = inputs.subject
+    if args.dry_run:
+        _tell(args, plan_of(subject))
+        return
+    facts = run_facts(args, inputs.tokenizer, subject.model, subject.rows, subject.corpora)
+    checkpoint = _agreed_checkpoint(Path(args.output_dir or ""), args.resume, facts)
+    progress = read_progress(checkpoint) if checkpoint else Progress()
+    if progress.step >= args.max_steps:
+        _tell(args, f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps")
+        publish_model(subject, progress)
+        return
+    engine, log = _begin(inputs, checkpoint, progress)
+    stopped = _train(inputs, engine, log, progress, facts, stop)
+    _end(subject, progress, stopped)
+
+
+def _tell(args: PretrainingArguments, text: str) -> None:
+    """Prints something once for all ranks."""
+    if args.process_index == 0:
+        print(text, flush=True)
+
+
+def _read_inputs(args: PretrainingArguments) -> _Inputs:
     cloze = read_cloze(Path(args.cloze)) if args.cloze else []
-    schedule = _schedule(args)
+    learning_rate = _schedule(args)
     corpora, held_out = open_data(args)
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
     model = _starting_model(args, tokenizer)
     rows = build_rows(args, corpora, tokenizer)
-    subject = Subject(args, corpora, model, rows)
-    if args.dry_run:
-        if first:
-            print(plan_of(subject), flush=True)
-        return
-    facts = run_facts(args, tokenizer, model, rows, corpora)
-    checkpoint = _agreed_checkpoint(output_dir, args.resume, facts)
-    progress = read_progress(checkpoint) if checkpoint else Progress()
-    if progress.step >= args.max_steps:
-        if first:
-            print(
-                f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps", flush=True
-            )
-        _publish_model(subject, progress)
-        return
-    if first:
+    return _Inputs(Subject(args, corpora, model, rows), held_out, tokenizer, cloze, learning_rate)
+
+
+def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tuple[TrainingEngine, RunLog | None]:
+    """Tells what is about to run and starts the engine; only then writes to ``output_dir``."""
+    subject, args = inputs.subject, inputs.subject.args
+    if args.process_index == 0:
         describe(subject)
-        warn_of_overlap(corpora, held_out)
-        print(f"resume   {checkpoint or 'none, starts afresh'}", flush=True)
-    engine = _start_engine(args, model, checkpoint, progress)
+        warn_of_overlap(subject.corpora, inputs.held_out)
+    _tell(args, f"resume   {checkpoint or 'none, starts afresh'}")
+    engine = _start_engine(args, subject.model, checkpoint, progress)
     # Nothing is written before this: all that can be refused has been.
-    create_parent(output_dir / RECIPE_FILE)  # on every rank, so that all of them stop where it fails
-    if first:
-        remove_unfinished(output_dir)
-        _save_recipe(subject)
-    log = RunLog(output_dir, progress.step) if first else None
-    if log:
-        come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
-        log.event(progress.step, "resume" if checkpoint else "start", **start_facts(subject), **come_from)
+    return engine, open_output(subject, checkpoint, progress)
 
-    def save() -> Path:
-        path = save_checkpoint(
-            output_dir, engine.partitions, progress, facts, version_facts(), _hf_writer(model, tokenizer)
-        )
-        if first:
-            prune_checkpoints(output_dir, args.save_total_limit)
-        return path
 
-    peak = device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32)
-    boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
-    parts = Parts(
-        engine=engine,
-        timeline=args.timeline,
-        batches=read_batches(_training_loader(args, model, rows, progress.step)),
-        learning_rate=schedule,
-        progress=progress,
-        meter=Meter(model.config, args.device, peak, args.world_size),
-        count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
-        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
-        complete=functools.partial(guess, engine, tokenizer, cloze, args.device) if cloze else None,
-        save=save,
-        changed=_FilesOf(corpora + held_out).first_changed,
-        log=log,
-        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
-        pronunciation_loss_weight=model.config.pronunciation_loss_weight,
-    )
+def _train(
+    inputs: _Inputs,
+    engine: TrainingEngine,
+    log: RunLog | None,
+    progress: Progress,
+    facts: Facts,
+    stop: StopRequest,
+) -> str | None:
+    """Trains to the last step, or until the run is asked to stop; returns why it stopped."""
+    args, rows = inputs.subject.args, inputs.subject.rows
+    parts = _loop_parts(inputs, engine, log, progress, _saver(inputs, engine, progress, facts))
     state = TrainerState(
         global_step=progress.step,
         max_steps=args.max_steps,
         is_local_process_zero=args.local_process_index == 0,
-        is_world_process_zero=first,
+        is_world_process_zero=args.process_index == 0,
     )
-    stopped = TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
+    return TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
+
+
+def _loop_parts(
+    inputs: _Inputs, engine: TrainingEngine, log: RunLog | None, progress: Progress, save: Callable[[], Path]
+) -> Parts:
+    """What the loop works with."""
+    args, model, tokenizer, held_out = inputs.subject.args, inputs.subject.model, inputs.tokenizer, inputs.held_out
+    peak = mean_over_ranks(device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32), args.device)
+    boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    guesses = functools.partial(guess, engine, tokenizer, inputs.cloze, args.device)
+    return Parts(
+        engine=engine,
+        timeline=args.timeline,
+        batches=read_batches(_training_loader(args, model, inputs.subject.rows, progress.step)),
+        learning_rate=inputs.learning_rate,
+        progress=progress,
+        meter=Meter(model.config, args.device, peak, args.world_size),
+        count=functools.partial(count_batch, boundary_ids=boundaries, ignore_index=IGNORE_INDEX),
+        evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
+        complete=guesses if inputs.cloze else None,
+        save=save,
+        changed=_FilesOf(inputs.subject.corpora + held_out).first_changed,
+        log=log,
+        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
+        pronunciation_loss_weight=model.config.pronunciation_loss_weight,
+    )
+
+
+def _saver(inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: Facts) -> Callable[[], Path]:
+    """What writes a checkpoint of where the run stands, and then removes old ones."""
+    args, write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
+    output_dir = Path(args.output_dir or "")
+
+    def save() -> Path:
+        path = save_checkpoint(output_dir, engine.partitions, progress, facts, version_facts(), write_hf)
+        if args.process_index == 0:
+            prune_checkpoints(output_dir, args.save_total_limit)
+        return path
+
+    return save
+
+
+def _end(subject: Subject, progress: Progress, stopped: str | None) -> None:
+    """What a run leaves and says at its end; of one that was stopped, where it goes on."""
+    args, output_dir = subject.args, Path(subject.args.output_dir or "")
     if stopped:
-        if first:
-            print(
-                f"\nstopped by {stopped} after step {progress.step:,}; {list_checkpoints(output_dir)[-1]} is saved, "
-                "the same command goes on from there",
-                flush=True,
-            )
+        saved = f"checkpoint-{progress.step}"
+        _tell(
+            args,
+            f"\nstopped by {stopped} after step {progress.step:,}; {output_dir / saved} is saved, the same command "
+            "goes on from there",
+        )
         return
-    _publish_model(subject, progress)
-    if first:
+    publish_model(subject, progress)
+    if args.process_index == 0:
         print(write_report_if_possible(output_dir), flush=True)
         describe_end(subject, progress.consumed_samples)
 
@@ -216,7 +268,7 @@ def _agreed_checkpoint(output_dir: Path, resume: str, facts: Facts) -> Path | No
     if not dist.is_initialized() or dist.get_rank() == 0:
         try:
             found[0] = find_checkpoint(output_dir, resume, facts, functools.partial(print, flush=True))
-        except InputError as error:
+        except (InputError, OSError) as error:  # OSError: a folder that cannot be read
             found[1] = str(error)
     if dist.is_initialized():
         dist.broadcast_object_list(found)
@@ -321,39 +373,9 @@ def _hf_writer(
     return write
 
 
-def _publish_model(subject: Subject, progress: Progress) -> None:
-    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
-
-    Raises:
-        InputError: it cannot be written, on all ranks.
-    """
-    output_dir = Path(subject.args.output_dir or "")
-
-    def publish() -> None:
-        last = list_checkpoints(output_dir)[-1:]
-        if not last or _same_weights(last[0] / HF_DIRECTORY, output_dir / HF_DIRECTORY):
-            return
-        with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
-            shutil.copytree(last[0] / HF_DIRECTORY, directory, dirs_exist_ok=True)
-            write_model_card(directory, card_facts(subject, progress))
-
-    try:
-        on_first_rank(publish)
-    except SaveError as error:
-        raise InputError(
-            f"{output_dir / HF_DIRECTORY}: the model could not be written ({error}); it is in the last checkpoint, and "
-            "the same command writes it again"
-        ) from error
-
-
-def _same_weights(one: Path, two: Path) -> bool:
-    first, second = one / "model.safetensors", two / "model.safetensors"
-    return second.is_file() and filecmp.cmp(first, second)  # looks inside where times differ; a copy keeps its time
-
-
 def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
     reporting = get_reporting_integration_callbacks(args.report_to)
-    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(make() for make in reporting)]
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(Reporting(make()) for make in reporting)]
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
 
 
@@ -374,9 +396,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _save_recipe(subject: Subject) -> None:
-    """Writes the resolved settings beside the checkpoints."""
-    with atomic_file(Path(subject.args.output_dir or "") / RECIPE_FILE) as unfinished:
-        unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")

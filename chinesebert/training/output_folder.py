@@ -1,0 +1,100 @@
+"""What a run writes to ``output_dir`` besides checkpoints: recipe and log at its start, the model at its end."""
+
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+
+from chinesebert.atomic import atomic_directory, atomic_file, create_parent
+from chinesebert.errors import InputError
+from chinesebert.training.announcements import Subject, card_facts, start_facts
+from chinesebert.training.checkpoints import (
+    HF_DIRECTORY,
+    RECIPE_FILE,
+    Progress,
+    SaveError,
+    list_checkpoints,
+    on_first_rank,
+    remove_unfinished,
+)
+from chinesebert.training.model_card import write_model_card
+from chinesebert.training.run_log import RunLog
+
+
+def refuse_file(output_dir: Path) -> None:
+    """Raises ``InputError`` where ``output_dir`` is no folder: before a large corpus has been read for nothing."""
+    if os.path.exists(output_dir) and not os.path.isdir(output_dir):  # no error where a folder above is closed to us
+        raise InputError(f"{output_dir}: is a file; give --output_dir a folder, which need not exist yet")
+
+
+def open_output(subject: Subject, checkpoint: Path | None, progress: Progress) -> RunLog | None:
+    """Writes the recipe, and what is known at the start to the log; on the first rank, which gets the log.
+
+    Raises:
+        InputError: something cannot be written (no permission, a full disk), on all ranks.
+    """
+    logs: list[RunLog] = []
+
+    def begin() -> None:
+        logs.append(_write_start(subject, checkpoint, progress))
+
+    try:
+        on_first_rank(begin)
+    except SaveError as error:
+        raise InputError(str(error)) from error
+    return logs[0] if logs else None
+
+
+def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress) -> RunLog:
+    output_dir = Path(subject.args.output_dir or "")
+    try:
+        create_parent(output_dir / RECIPE_FILE)
+        remove_unfinished(output_dir)
+        _save_recipe(subject, output_dir)
+        log = RunLog(output_dir, progress.step)
+    except OSError as error:
+        raise InputError(
+            f"{output_dir}: the run cannot begin, since nothing can be written there ({error.strerror or error}); free "
+            "space, or give another --output_dir"
+        ) from error
+    come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
+    log.event(progress.step, "resume" if checkpoint else "start", **start_facts(subject), **come_from)
+    return log
+
+
+def _save_recipe(subject: Subject, output_dir: Path) -> None:
+    """Writes the resolved settings beside the checkpoints."""
+    with atomic_file(output_dir / RECIPE_FILE) as unfinished:
+        unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")
+
+
+def publish_model(subject: Subject, progress: Progress) -> None:
+    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
+
+    Raises:
+        InputError: it cannot be written, on all ranks.
+    """
+    output_dir = Path(subject.args.output_dir or "")
+
+    def publish() -> None:
+        last = list_checkpoints(output_dir)[-1:]
+        if not last or _same_weights(last[0] / HF_DIRECTORY, output_dir / HF_DIRECTORY):
+            return
+        with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
+            shutil.copytree(last[0] / HF_DIRECTORY, directory, dirs_exist_ok=True)
+            write_model_card(directory, card_facts(subject, progress))
+
+    try:
+        on_first_rank(publish)
+    except SaveError as error:
+        raise InputError(
+            f"{output_dir / HF_DIRECTORY}: the model could not be written ({error}); it is in the last checkpoint, and "
+            "the same command writes it again"
+        ) from error
+
+
+def _same_weights(one: Path, two: Path) -> bool:
+    first, second = one / "model.safetensors", two / "model.safetensors"
+    return second.is_file() and filecmp.cmp(first, second)  # looks inside where times differ; a copy keeps its time
