@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .tokenization_chinesebert import ChineseBertTokenizer
 
 
-# The root of the sum over pixels of their variance over the characters of Chinese text, for images of 3 fonts from 0 to 1.
+# The root of the sum over pixels of their variance over the characters of Chinese text, for 3 fonts, pixels 0 to 1.
 _SPREAD_OF_IMAGES = 11.0
 
 
@@ -117,8 +117,8 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
         init.normal_(embeddings.glyph_map.weight, mean=0.0, std=spread / _SPREAD_OF_IMAGES)
         conv = embeddings.pinyin_embeddings.conv
         init.normal_(conv.weight, mean=0.0, std=(conv.in_channels * conv.kernel_size[0]) ** -0.5)
-        # Waves (Vaswani et al. 2017, section 3.5), as loud as the three together: with them one linear map finds a place
-        # relative to another; drawn at random, every pair of places must be learnt.
+        # Waves (Vaswani et al. 2017, section 3.5), as loud as the three together: with them one linear map finds a
+        # place relative to another; drawn at random, every pair of places must be learnt.
         table = embeddings.position_embeddings.weight
         init.copy_(table, waves(*table.shape) * (spread * 6**0.5))
 
