@@ -7,6 +7,11 @@
 Or in a job of Slurm, a task for each GPU (``launch/pretrain.sbatch``)::
 
     srun python launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT
+
+A plan (``--dry_run``) needs no launcher::
+
+    python launch/pretrain.py --config configs/pretrain/base.yaml --train_data DIR --output_dir OUT \\
+        --dry_run --dry_run_ranks 64 --dry_run_device H100
 """
 
 import os
@@ -21,12 +26,16 @@ from chinesebert.training.slurm import is_slurm_task, ranks_from_slurm
 def main() -> int:
     """Runs one rank; returns its exit status (2 for bad input)."""
     try:
-        _find_place()
+        alone = _plans_alone()
+        if not alone:
+            _find_place()
         _prepare_process()
         from chinesebert.training.arguments import parse_arguments
 
         args = parse_arguments(sys.argv[1:])
-        _join_ranks(args)
+        if not (alone and args.dry_run):
+            _find_place()  # again, for `--dry_run false`
+            _join_ranks(args)
         from chinesebert.training.pretraining import pretrain
 
         pretrain(args)
@@ -37,6 +46,11 @@ def main() -> int:
     finally:
         _leave_process_group()
     return 0
+
+
+def _plans_alone() -> bool:
+    """Whether this is a plan that no launcher has started, as may be."""
+    return "--dry_run" in sys.argv and "RANK" not in os.environ and not is_slurm_task(os.environ)
 
 
 def _find_place() -> None:

@@ -316,3 +316,24 @@ def test_a_flag_without_its_value_is_named(recipe: Path) -> None:
 
 def test_a_word_that_belongs_to_no_flag_is_named(recipe: Path) -> None:
     assert "somewhere belongs to no flag" in refusal(["--config", str(recipe), "somewhere"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--dry_run_ranks", "64"], "dry_run_ranks says what a plan is made for: add --dry_run"),
+        (["--dry_run_device", "H100"], "dry_run_device says what a plan is made for: add --dry_run"),
+        (["--dry_run", "--dry_run_ranks", "0"], "dry_run_ranks is 0: it must be a whole number above 0"),
+        (["--dry_run", "--dry_run_device", "H100"], "peaks are listed for bfloat16 alone; add --bf16 true"),
+        (["--dry_run", "--bf16", "true", "--dry_run_device", "T4"], "T4: no peak is listed"),
+        (["--dry_run", "--dry_run_mfu", "0"], "dry_run_mfu is 0"),
+    ],
+)
+def test_a_plan_for_nothing_is_refused(recipe: Path, flags: list[str], message: str) -> None:
+    assert message in refusal(["--config", str(recipe), *flags])
+
+
+def test_a_plan_is_made_for_the_ranks_it_names(recipe: Path) -> None:
+    plan = ["--config", str(recipe), "--dry_run", "--dry_run_ranks"]
+    assert parse_arguments([*plan, "2"]).dry_run_ranks == 2
+    assert "8 rows cannot be shared by 3 ranks" in refusal([*plan, "3"])

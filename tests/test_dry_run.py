@@ -1,14 +1,18 @@
 """The arithmetic of a run that has not begun, against hand-checked cases and the model itself."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM
-from chinesebert.training.device_peak import DevicePeak
+from chinesebert.errors import InputError
+from chinesebert.training.device_peak import DevicePeak, memory_in_name, peak_of
 from chinesebert.training.dry_run import (
     Plan,
     PlannedCorpus,
@@ -23,6 +27,7 @@ from chinesebert.training.dry_run import (
     state_memory,
     total_flops,
 )
+from tests.pretraining_runs import ENVIRONMENT, PROGRAM, ROOT, Settings, error_of
 
 PAPER = PlannedPhase(steps=500_000, length=512, global_batch_size=3200, micro_batch_size=50)
 H100 = DevicePeak(989.4e12, "listed by its maker")
@@ -172,6 +177,14 @@ def test_the_description_says_what_the_run_is() -> None:
     assert "does not fit" not in shown
 
 
+def test_what_is_assumed_of_the_time_is_said() -> None:
+    """4.6e20 operations over 8 x 989.4e12 x 0.4 a second, in 500,000 steps; 4 bytes a gradient."""
+    shown = describe_plan(plan())
+    assert "(MFU: assumed, --dry_run_mfu sets it), 989.4 TFLOP/s each (listed by its maker)" in shown
+    assert re.search(r"28\d ms a step, in which the ranks add up 427 MB of gradients", shown)  # without padding, 290
+    assert "gradients over their network" not in describe_plan(plan(ranks=1))
+
+
 def test_the_description_says_which_stages_do_not_fit() -> None:
     lines = describe_plan(plan(device_memory=12e9)).splitlines()
     assert [line.split("  does")[0][2:8] for line in lines if line.endswith("does not fit")] == ["ZeRO 0", "ZeRO 1"]
@@ -190,3 +203,54 @@ def test_many_phases_are_cut_short() -> None:
     assert "… and 14 phases between" in shown
     assert "phase 18" in shown
     assert "phase 10" not in shown
+
+
+# --------------------------------------------------------------------------------------------------- other machines
+
+
+def planned(recipe: Settings, directory: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    """What the program prints of a plan, without a launcher."""
+    path = directory / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe | {"output_dir": str(directory / "out")}))
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "RANK"}
+    command = [sys.executable, PROGRAM, "--config", str(path), "--dry_run", *flags]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_plan_for_hundreds_of_gpus_is_made_without_one(tiny_recipe: Settings, tmp_path: Path) -> None:
+    """Attention of the other machine may need what is not installed here."""
+    recipe = tiny_recipe | {"global_batch_size": 4096, "bf16": True, "attention": "flash_attention_2"}
+    result = planned(
+        recipe, tmp_path, "--dry_run_ranks", "512", "--dry_run_device", "H100 80GB", "--dry_run_mfu", "0.3"
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "8 steps of 4,096 rows of 64 = 512 ranks x 4 rows x 2 accumulated" in result.stdout
+    assert "memory   a device of 80 GB, autocast, 512 ranks" in result.stdout
+    assert re.search(r"on 512 x H100 80GB if 30% of the peak .* 989\.4 TFLOP/s each", result.stdout)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_number_of_ranks_that_does_not_divide_the_batch_is_no_plan(tiny_recipe: Settings, tmp_path: Path) -> None:
+    result = planned(tiny_recipe, tmp_path, "--dry_run_ranks", "3")
+    assert result.returncode == 2
+    assert "8 rows cannot be shared by 3 ranks" in error_of(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "flops", "memory"),
+    [
+        ("H100", 989.4e12, None),
+        ("h100 pcie", 756e12, None),
+        ("A100 40GB", 312e12, 40e9),
+        ("NVIDIA A100-SXM4-80GB", 312e12, 80e9),
+        ("rtx 4090 24 GB", 165.2e12, 24e9),
+    ],
+)
+def test_a_device_is_known_by_its_name(name: str, flops: float, memory: float | None) -> None:
+    assert peak_of(name).flops == pytest.approx(flops)
+    assert memory_in_name(name) == memory
+
+
+def test_an_unknown_device_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(InputError, match=r"MI300: no peak is listed .* B200, H200 NVL, H200, .* A100, .* RTX 3090"):
+        peak_of("MI300")

@@ -6,10 +6,14 @@ import re
 import pytest
 
 from chinesebert import ChineseBertConfig
+from chinesebert.training.device_peak import memory_in_name, peak_of
 from chinesebert.training.dry_run import (
+    Plan,
+    PlannedCorpus,
     PlannedPhase,
     activation_memory,
     checkpoint_size,
+    describe_plan,
     expected_seconds,
     image_bytes,
     parameters_by_part,
@@ -91,3 +95,22 @@ def test_gradients_take_on_the_wire_what_the_page_says() -> None:
         for name, milliseconds in zip(BATCHES, map(float, shown), strict=True):
             sent = 2 * 63 / 64 * 4 * sum(parameters_by_part(sizes(name)).values())
             assert milliseconds == pytest.approx(sent / (float(bandwidth) * 1e9) * 1e3, abs=0.06)
+
+
+def test_the_plan_that_the_page_shows_is_what_the_program_prints() -> None:
+    (shown,) = re.findall(r"^```\n(model .*?)\n```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    plan = Plan(
+        config=sizes("large"),
+        phases=[PlannedPhase(273_438, 512, 8192, 16)],
+        corpora=[PlannedCorpus("train", 64_018_472, 17782.33)],
+        ranks=512,
+        precision="autocast",
+        zero_stage=1,
+        device="H100 80GB",
+        peak=peak_of("H100 80GB"),
+        mfu=0.4,
+        device_memory=memory_in_name("H100 80GB"),
+        checkpoints_kept=3,
+        checkpoints_written=54,
+    )
+    assert describe_plan(plan) == shown

@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -355,8 +359,80 @@ def test_a_folder_without_a_model_is_refused(
     exists: bool, small_tokenizer: ChineseBertTokenizer, tmp_path: Path
 ) -> None:
     folder = tmp_path if exists else tmp_path / "none"
-    with pytest.raises(InputError, match="has no config.json" if exists else "there is no such directory"):
+    with pytest.raises(InputError, match="has no config.json" if exists else "there is no such folder"):
         starting_model(small_tokenizer, LENGTH, init_from=str(folder))
+
+
+@pytest.mark.parametrize("name", ["./model", "runs/demo/hf", "model/", "~/model", "a--b", "我的模型", "model.git"])
+def test_what_can_be_no_name_on_the_hub_is_not_asked_for(
+    name: str, small_tokenizer: ChineseBertTokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(
+        InputError, match=r": there is no such folder; a run can begin with .*OUT/checkpoint-N/hf"
+    ) as found:
+        starting_model(small_tokenizer, LENGTH, init_from=name)
+    assert str(found.value).startswith(f"{name}: ")
+    assert "asking" not in caplog.text
+
+
+def test_a_file_is_no_folder_to_begin_with(tmp_path: Path, small_tokenizer: ChineseBertTokenizer) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"model\.safetensors: is a file; a run can begin with"):
+        starting_model(small_tokenizer, LENGTH, init_from=str(tmp_path / "model.safetensors"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[BaseHTTPRequestHandler]]:
+    """A hub on this machine that has nothing; its ``status`` and ``code`` are how it says so."""
+
+    class Hub(BaseHTTPRequestHandler):
+        status, code = 404, "RepoNotFound"
+
+        def do_HEAD(self) -> None:
+            self.send_response(self.status)
+            self.send_header("X-Error-Code", self.code)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        pages = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", pages)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Hub
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [
+        (404, "RepoNotFound", "has no such repository"),
+        (403, "GatedRepo", "only to those who have asked for it"),
+        (404, "EntryNotFound", "the repository of this name on the Hugging Face hub has no config.json"),
+    ],
+    ids=["no repository", "gated", "no config"],
+)
+def test_what_the_hub_does_not_have_is_told_with_why(
+    hub: Any, small_tokenizer: ChineseBertTokenizer, status: int, code: str, answer: str
+) -> None:
+    hub.status, hub.code = status, code
+    with pytest.raises(
+        InputError, match=f"^runs/model: there is no such folder here, and .*{answer}.*; a run can begin"
+    ):
+        starting_model(small_tokenizer, LENGTH, init_from="runs/model")
+
+
+def test_a_hub_that_cannot_be_reached_is_told_beside_the_folder(
+    monkeypatch: pytest.MonkeyPatch, small_tokenizer: ChineseBertTokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # without it, it is asked for half a minute
+    with pytest.raises(InputError, match=r"^runs/model: there is no such folder here, and .* could not be reached"):
+        starting_model(small_tokenizer, LENGTH, init_from="runs/model")
+    assert "asking the Hugging Face hub" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [ChineseBertModel, ChineseBertForSequenceClassification])

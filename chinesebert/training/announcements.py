@@ -13,7 +13,7 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.training.arguments import PretrainingArguments, is_used
 from chinesebert.training.checkpoints import Progress
 from chinesebert.training.data import describe_mixture, epochs, repetition_warnings, unigram_entropy
-from chinesebert.training.device_peak import device_peak
+from chinesebert.training.device_peak import DevicePeak, device_peak, memory_in_name, peak_of
 from chinesebert.training.dry_run import Plan, PlannedCorpus, PlannedPhase, describe_plan
 from chinesebert.training.engine import zero_stage
 from chinesebert.training.environment import hardware_facts, version_facts
@@ -96,8 +96,7 @@ def plan_of(subject: Subject) -> str:
     args, timeline = subject.args, subject.args.timeline
     passes = subject.epochs_of_corpora(timeline.consumed_samples(args.max_steps))
     ends = [*(segment.first_step for segment in timeline.segments[1:]), timeline.steps]
-    device, gpu = args.device, args.device.type == "cuda"
-    hardware = hardware_facts(device, args.world_size)
+    device, peak, memory = _planned_device(args)
     plan = Plan(
         config=subject.model.config,
         phases=[
@@ -108,18 +107,28 @@ def plan_of(subject: Subject) -> str:
             PlannedCorpus(corpus.directory.name, corpus.manifest.tokens, seen)
             for corpus, seen in zip(subject.corpora, passes, strict=True)
         ],
-        ranks=args.world_size,
+        ranks=args.dry_run_ranks or args.world_size,
         precision="autocast" if args.bf16 else "float32",
         zero_stage=zero_stage(str(args.deepspeed)),
-        device=hardware["device"],
-        peak=device_peak(device, torch.bfloat16 if args.bf16 else torch.float32),
+        device=device,
+        peak=peak,
         mfu=args.dry_run_mfu,
-        device_memory=torch.cuda.get_device_properties(device).total_memory if gpu else None,
+        device_memory=memory,
         masking_probability=args.masking_probability,
         checkpoints_kept=args.save_total_limit,
         checkpoints_written=args.max_steps // int(args.save_steps) if args.save_strategy != "no" else 1,
     )
     return describe_plan(plan)
+
+
+def _planned_device(args: PretrainingArguments) -> tuple[str, DevicePeak, float | None]:
+    """Name, peak and memory (bytes; None where not known) of the device of a plan: one by name, or that at hand."""
+    if args.dry_run_device is not None:
+        return args.dry_run_device, peak_of(args.dry_run_device), memory_in_name(args.dry_run_device)
+    device = args.device
+    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+    peak = device_peak(device, torch.bfloat16 if args.bf16 else torch.float32)
+    return hardware_facts(device, args.world_size)["device"], peak, memory
 
 
 def describe(subject: Subject) -> None:

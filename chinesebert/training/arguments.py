@@ -18,6 +18,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from chinesebert.corpus.packing import SHORTEST_ROW
 from chinesebert.errors import InputError
 from chinesebert.masking import MASKING_STRATEGIES
+from chinesebert.training.device_peak import peak_of
 from chinesebert.training.engine import OPTIMIZERS
 from chinesebert.training.timeline import Phase, Ramp, Timeline, read_phases
 
@@ -127,6 +128,15 @@ class PretrainingArguments(TrainingArguments):
     dry_run_mfu: float = field(
         default=0.4, metadata={"help": "Share of the device's peak that --dry_run assumes is reached."}
     )
+    dry_run_ranks: int | None = field(
+        default=None, metadata={"help": "How many ranks --dry_run plans for. Default: those that are running."}
+    )
+    dry_run_device: str | None = field(
+        default=None,
+        metadata={
+            "help": "The device that --dry_run plans for, by its name: H100, 'A100 40GB', …. Default: the one at hand."
+        },
+    )
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where checkpoints, logs and the model go."})
@@ -140,7 +150,7 @@ class PretrainingArguments(TrainingArguments):
         _check(self)
         self.use_cpu: bool = self.use_cpu or not torch.cuda.is_available()
         self.timeline = _timeline(self)
-        self.timeline.check_divides(int(os.environ.get("WORLD_SIZE", "1")))
+        self.timeline.check_divides(self.dry_run_ranks or int(os.environ.get("WORLD_SIZE", "1")))
         # transformers would set up DeepSpeed for its own Trainer, of which this program uses the settings only.
         deepspeed = getattr(self, "deepspeed", None)
         self.deepspeed: Any = None
@@ -287,8 +297,7 @@ _CHOICES = {
 _WHOLE_NUMBERS = (
     *("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"),
     *("batch_size_start", "batch_size_increment", "nonfinite_steps", "eval_max_rows", "save_total_limit"),
-    *("dataloader_prefetch_factor", "ddp_timeout"),
-    *("max_length", "per_device_eval_batch_size"),
+    *("dataloader_prefetch_factor", "ddp_timeout", "max_length", "per_device_eval_batch_size", "dry_run_ranks"),
 )
 _SHARES = ("single_sentence_probability", "whole_word_probability", "dry_run_mfu")
 # Of numbers that may be no whole ones: the lowest, and the highest where there is one.
@@ -352,6 +361,21 @@ def _check(args: PretrainingArguments) -> None:
     for name in _SHARES:
         if getattr(args, name) is not None and not 0 <= getattr(args, name) <= 1:
             raise InputError(f"{name} is {getattr(args, name)}: it must be between 0 and 1")
+    _check_plan(args)
+
+
+def _check_plan(args: PretrainingArguments) -> None:
+    for name in ("dry_run_ranks", "dry_run_device"):
+        if getattr(args, name) is not None and not args.dry_run:
+            raise InputError(f"{name} says what a plan is made for: add --dry_run, or leave it out")
+    if args.dry_run and args.dry_run_mfu == 0:
+        raise InputError("dry_run_mfu is 0: give the share of the peak that is reached, above 0")
+    if args.dry_run_device is not None:
+        if not args.bf16:
+            raise InputError(
+                f"dry_run_device {args.dry_run_device}: peaks are listed for bfloat16 alone; add --bf16 true"
+            )
+        peak_of(args.dry_run_device)
 
 
 def _check_numbers(args: PretrainingArguments) -> None:

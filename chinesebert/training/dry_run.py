@@ -239,6 +239,10 @@ def _describe_model(plan: Plan) -> list[str]:
     return [f"model    {sum(parts.values()):,} parameters trained: {shown}{frozen}"]
 
 
+def _parameters(plan: Plan) -> int:
+    return sum(parameters_by_part(plan.config).values())
+
+
 def _describe_phases(plan: Plan) -> list[str]:
     lines = [_describe_phase(number, phase, plan.ranks) for number, phase in enumerate(plan.phases, start=1)]
     if len(lines) > _PHASES_SHOWN:  # of a batch that grows in many steps
@@ -265,7 +269,7 @@ def _describe_data(plan: Plan) -> list[str]:
 
 
 def _describe_memory(plan: Plan) -> list[str]:
-    parameters = sum(parameters_by_part(plan.config).values())
+    parameters = _parameters(plan)
     largest = max(plan.phases, key=lambda phase: phase.micro_batch_size * phase.length)
     activations = activation_memory(
         plan.config, largest.micro_batch_size, largest.length, plan.masking_probability, plan.precision
@@ -291,10 +295,14 @@ def _describe_memory(plan: Plan) -> list[str]:
 def _describe_time(plan: Plan) -> list[str]:
     flops = total_flops(plan.config, plan.phases, plan.masking_probability, plan.padding)
     seconds = expected_seconds(flops, plan.ranks, plan.peak.flops, plan.mfu)
+    step = _duration(seconds / sum(phase.steps for phase in plan.phases))
+    gradients = f", in which the ranks add up {_bytes(_FLOAT32 * _parameters(plan))} of gradients over their network"
     return [
         f"work     {flops:.2e} floating-point operations",
-        f"time     {_duration(seconds)} on {plan.ranks} x {plan.device} if {plan.mfu:.0%} of the peak is reached, "
-        f"{plan.peak.flops / 1e12:.4g} TFLOP/s each ({plan.peak.source}); evaluation and saving come on top",
+        f"time     {_duration(seconds)} on {plan.ranks} x {plan.device} if {plan.mfu:.0%} of the peak is reached (MFU: "
+        f"assumed, --dry_run_mfu sets it), {plan.peak.flops / 1e12:.4g} TFLOP/s each ({plan.peak.source}); evaluation "
+        "and saving come on top",
+        f"         {step} a step{gradients if plan.ranks > 1 else ''}",
     ]
 
 
@@ -327,7 +335,7 @@ def _count(number: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for size, most, name in ((1, 120, "seconds"), (60, 120, "minutes"), (3_600, 100, "hours")):
+    for size, most, name in ((1e-3, 1_000, "ms"), (1, 120, "seconds"), (60, 120, "minutes"), (3_600, 100, "hours")):
         if seconds < size * most:
             return f"{seconds / size:.3g} {name}"
     return f"{seconds / 86_400:.3g} days"

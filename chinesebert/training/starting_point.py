@@ -6,12 +6,14 @@ learned of them hangs on their letters alone.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from transformers.utils import logging
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, StrictDataclassError
+from huggingface_hub.utils import validate_repo_id
+from transformers.utils import cached_file, logging
 
 from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.errors import InputError
@@ -31,6 +33,10 @@ _FREE_SETTINGS = frozenset((
 # The branches that a plain BERT does not have.
 _NEW_IN_BERT = ("pinyin_embeddings.embedding.", "pinyin_embeddings.conv.", "glyph_map.")
 _HEADS = ("cls.", "pronunciation_head.")
+_CHOICES = (
+    "a run can begin with the folder of a model of ours (OUT/hf, OUT/checkpoint-N/hf), of a released ChineseBERT or of "
+    "a plain Chinese BERT, or with the name of such a repository on the hub (OWNER/NAME)"
+)
 
 
 def starting_model(
@@ -178,12 +184,46 @@ def _continued(
 def _checked_layout(source: str) -> str:
     """The layout of a checkpoint; a folder that holds one in a folder of its own is told apart from an empty one."""
     folder = Path(source)
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    if not folder.is_dir():
+        _look_on_the_hub(source)
+    elif not (folder / "config.json").is_file():
         inner = [path.parent for path in (folder / "hf" / "config.json", folder / "model" / "hf" / "config.json")]
         found = [str(path) for path in inner if (path / "config.json").is_file()]
         hint = f"the model is in {found[0]}: give that" if found else "give the folder of a model"
         raise InputError(f"{source}: has no config.json; {hint}")
     return layout_of(source)
+
+
+def _look_on_the_hub(source: str) -> None:
+    """Refuses what is neither a folder nor on the hub. Only what can be a name there is asked for: without a network,
+    the answer takes half a minute.
+
+    Raises:
+        InputError: which of both it is not, and why not.
+    """
+    what = "is a file" if os.path.exists(source) else "there is no such folder"
+    try:
+        validate_repo_id(source)
+    except HFValidationError as error:
+        raise InputError(f"{source}: {what}; {_CHOICES}") from error
+    logger.warning(f"{source}: {what} here; asking the Hugging Face hub for a repository of this name")
+    problem: str | None = None
+    try:
+        if cached_file(source, "config.json") is None:
+            problem = "the repository of this name on the Hugging Face hub has no config.json"
+    except OSError as error:
+        problem = _hub_says(error.__cause__)
+    if problem:
+        raise InputError(f"{source}: {what} here, and {problem}; {_CHOICES}")
+
+
+def _hub_says(cause: BaseException | None) -> str:
+    """Why the hub has not given a file, by what transformers names as the cause of its error."""
+    if isinstance(cause, GatedRepoError):
+        return "the Hugging Face hub gives this repository only to those who have asked for it"
+    if isinstance(cause, RepositoryNotFoundError):
+        return "the Hugging Face hub has no such repository (or none that you may see: `hf auth login`)"
+    return "the Hugging Face hub could not be reached, nor is such a repository in its cache on this machine"
 
 
 def _check_sizes(config: ChineseBertConfig, source: str, settings: dict[str, Any], sizes_file: str | None) -> None:
