@@ -85,6 +85,10 @@ class ChineseBertGlyphEmbedding(nn.Module):
         return self.embedding(input_ids, dtype)
 
 
+class ChineseBertGlyphMap(nn.Linear):
+    """The layer from pixels to the glyph vector, ``[…, 1728]`` -> ``[…, H]``; a class because it is drawn otherwise."""
+
+
 class ChineseBertFusion(nn.Module):
     """The fusion layer (paper, 3.4): a linear map of word, pinyin and glyph vector, side by side, to one vector."""
 
@@ -221,7 +225,7 @@ class ChineseBertEmbeddings(_EmbeddingsBase):
         self.word_embeddings = nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id)
         self.pinyin_embeddings = ChineseBertPinyinEmbedding(config)
         self.glyph_embeddings = ChineseBertGlyphEmbedding(config)
-        self.glyph_map = nn.Linear(config.glyph_dim, hidden)
+        self.glyph_map = ChineseBertGlyphMap(config.glyph_dim, hidden)
         self.map_fc = ChineseBertFusion(hidden)
 
     def fuse(

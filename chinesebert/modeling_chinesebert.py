@@ -46,6 +46,7 @@ from .embeddings_chinesebert import (
     ChineseBertEmbeddings,
     ChineseBertFoldedEmbeddings,
     ChineseBertFusion,
+    ChineseBertGlyphMap,
     ChineseBertGlyphTable,
     ChineseBertPinyinEmbedding,
     check_range,
@@ -87,11 +88,23 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
+        """Draws the weights of one module so that word, pinyin, glyph and position begin with like shares.
+
+        Drawn all alike (BERT's way), 1,728 pixels drown the rest: the glyph's part of a new 4 x 256 model had 11 times
+        the spread of the word's and 7 times that of the position, and after 8,000 steps positions were 36 times smaller
+        than the rest: the model saw which characters a text has, not where (docs/small-run.md). Positions begin as
+        waves (Vaswani et al. 2017, section 3.5), as loud as the other three together: with them one linear map finds
+        a place relative to another; drawn at random, every pair of places must be learnt.
+        """
         super()._init_weights(module)
         if isinstance(module, BertLMPredictionHead):
             init.zeros_(module.bias)
         elif isinstance(module, ChineseBertPinyinEmbedding):
             init.zeros_(module.letter_ids)
+            fan_in = module.conv.in_channels * module.conv.kernel_size[0]
+            init.normal_(module.conv.weight, mean=0.0, std=fan_in**-0.5)  # keeps the spread of its inputs
+        elif isinstance(module, ChineseBertGlyphMap):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range / _SPREAD_OF_IMAGES)
         elif isinstance(module, ChineseBertGlyphTable):
             init.zeros_(module.weight)
         elif isinstance(module, ChineseBertFusion):
@@ -100,27 +113,12 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ChineseBertEmbeddings | ChineseBertFoldedEmbeddings):
             init.zeros_(module.default_pinyin_ids)
             if isinstance(module, ChineseBertEmbeddings):
-                self._balance(module)
+                table = module.position_embeddings.weight
+                init.copy_(table, waves(*table.shape) * (self.config.initializer_range * 6**0.5))
             if isinstance(module, ChineseBertFoldedEmbeddings):
                 init.zeros_(module.letter_ids)
                 if module.keeps_words:
                     init.zeros_(module.glyph_rows)
-
-    def _balance(self, embeddings: ChineseBertEmbeddings) -> None:
-        """Lets word, pinyin, glyph and position start with a like share in what the encoder reads.
-
-        Drawn all alike (BERT's way), 1,728 pixels drown the rest: the glyph's part of a new 4 x 256 model had 11 times
-        the spread of the word's and 7 times that of the position, and after 8,000 steps positions were 36 times
-        smaller than the rest: the model saw which characters a text has, not where. Measured: docs/small-run.md.
-        """
-        spread = self.config.initializer_range  # of the word vectors
-        init.normal_(embeddings.glyph_map.weight, mean=0.0, std=spread / _SPREAD_OF_IMAGES)
-        conv = embeddings.pinyin_embeddings.conv
-        init.normal_(conv.weight, mean=0.0, std=(conv.in_channels * conv.kernel_size[0]) ** -0.5)
-        # Waves (Vaswani et al. 2017, section 3.5), as loud as the three together: with them one linear map finds a
-        # place relative to another; drawn at random, every pair of places must be learnt.
-        table = embeddings.position_embeddings.weight
-        init.copy_(table, waves(*table.shape) * (spread * 6**0.5))
 
     @classmethod
     def from_pretrained(

@@ -21,7 +21,7 @@ from chinesebert.training.batches import build_loader, collate_for
 from chinesebert.training.data import HeldOutKind, build_held_out_rows, describe_held_out
 from chinesebert.training.evaluation import evaluate, is_missing
 from chinesebert.training.run_log import RunLog
-from tests.pretraining_runs import TINY, Settings, assert_same_bits, entries
+from tests.pretraining_runs import TINY, Settings, assert_same_bits, entries, stage
 from tests.rank_server import RankServer
 
 KIND = HeldOutKind("whole_word", 64)
@@ -153,11 +153,13 @@ def test_an_evaluation_is_missing_where_it_is_due_and_the_log_lacks_it(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 3])
 def test_an_evaluation_that_a_stop_prevented_is_made_up_for(
-    rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
+    rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path, number: int
 ) -> None:
     """And changes no bit of the training after it."""
     recipe = tiny_recipe | {
+        "deepspeed": stage(number),
         "eval_data": [str(corpora_directory / "heldout")],
         "eval_max_rows": 8,
         "eval_strategy": "steps",

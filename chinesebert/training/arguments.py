@@ -304,8 +304,7 @@ _CHOICES = {
 _WHOLE_NUMBERS = (
     *("global_batch_size", "per_device_train_batch_size", "logging_steps", "eval_steps", "save_steps"),
     *("batch_size_start", "batch_size_increment", "nonfinite_steps", "eval_max_rows", "save_total_limit"),
-    *("dataloader_prefetch_factor", "ddp_timeout"),
-    *("max_length", "per_device_eval_batch_size", "dry_run_ranks"),
+    *("dataloader_prefetch_factor", "ddp_timeout", "max_length", "per_device_eval_batch_size", "dry_run_ranks"),
 )
 _SHARES = ("single_sentence_probability", "whole_word_probability", "dry_run_mfu")
 # Of numbers that may be no whole ones: the lowest, and the highest where there is one.
