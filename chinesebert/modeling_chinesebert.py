@@ -101,8 +101,8 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, ChineseBertPinyinEmbedding):
             init.zeros_(module.letter_ids)
-            fan_in = module.conv.in_channels * module.conv.kernel_size[0]
-            init.normal_(module.conv.weight, mean=0.0, std=fan_in**-0.5)  # keeps the spread of its inputs
+        elif isinstance(module, nn.Conv1d):  # the one over letters; keeps the spread of its inputs
+            init.normal_(module.weight, mean=0.0, std=(module.in_channels * module.kernel_size[0]) ** -0.5)
         elif isinstance(module, ChineseBertGlyphMap):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range / _SPREAD_OF_IMAGES)
         elif isinstance(module, ChineseBertGlyphTable):
