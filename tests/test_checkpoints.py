@@ -205,6 +205,19 @@ def test_without_a_limit_nothing_is_pruned(tmp_path: Path) -> None:
     assert len(list_checkpoints(tmp_path)) == 2
 
 
+def test_a_checkpoint_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
+    for step in (5, 10, 20):
+        write_checkpoint(tmp_path, step)
+    in_the_way = tmp_path / ".checkpoint-5.removed"
+    in_the_way.mkdir()
+    (in_the_way / "rest").write_text("")
+    warnings: list[str] = []
+    prune_checkpoints(tmp_path, keep=1, warn=warnings.append)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-5", "checkpoint-20"]
+    (warning,) = warnings
+    assert f"{tmp_path / 'checkpoint-5'}: could not be removed" in warning
+
+
 def test_what_is_left_of_saves_and_removals_is_cleared_away(tmp_path: Path) -> None:
     kept = write_checkpoint(tmp_path, 10)
     write_checkpoint(tmp_path, 20).rename(tmp_path / ".unfinished")

@@ -292,10 +292,17 @@ def remove_unfinished(output_dir: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def prune_checkpoints(output_dir: Path, keep: int | None) -> None:
-    """Removes all but the newest ``keep`` checkpoints; None keeps all."""
+def prune_checkpoints(output_dir: Path, keep: int | None, warn: Callable[[str], None] = print) -> None:
+    """Removes all but the newest ``keep`` checkpoints; None keeps all.
+
+    What cannot be removed stays, with a warning: the checkpoint that was just saved is worth more than the space.
+    """
     if keep:
         for path in list_checkpoints(output_dir)[:-keep]:
             gone = path.with_name(f".{path.name}.removed")  # at once: half a checkpoint is not to be seen
-            os.rename(path, gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            try:
+                os.rename(path, gone)
+            except OSError as error:
+                warn(f"\nwarning: {path}: could not be removed ({error.strerror}); training goes on")
+            else:
+                shutil.rmtree(gone, ignore_errors=True)

@@ -190,7 +190,7 @@ def _saver(inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: F
     def save() -> Path:
         path = save_checkpoint(output_dir, engine.partitions, progress, facts, version_facts(), write_hf)
         if args.process_index == 0:
-            prune_checkpoints(output_dir, args.save_total_limit)
+            prune_checkpoints(output_dir, args.save_total_limit, functools.partial(print, flush=True))
         return path
 
     return save
