@@ -14,6 +14,7 @@ file: each step seeds its own (``loop.py``).
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import re
@@ -38,6 +39,7 @@ HF_DIRECTORY = "hf"
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.yaml"
 UNFINISHED = ".unfinished"
+SET_ASIDE = "set-aside"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _CHUNK = 1 << 20
 # Facts that are digests, which tell nobody anything.
@@ -80,12 +82,12 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
     if not output_dir.is_dir():
         return []
-    found = [
-        (int(match[1]), path)
-        for path in output_dir.iterdir()
-        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
-    ]
-    return [path for _, path in sorted(found)]
+    found = [path for path in output_dir.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=_step_of)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def find_checkpoint(output_dir: Path, resume: str, facts: Facts, warn: Callable[[str], None] = print) -> Path | None:
@@ -292,17 +294,66 @@ def remove_unfinished(output_dir: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def prune_checkpoints(output_dir: Path, keep: int | None, warn: Callable[[str], None] = print) -> None:
-    """Removes all but the newest ``keep`` checkpoints; None keeps all.
+def later_checkpoints(output_dir: Path, checkpoint: Path | None) -> list[Path]:
+    """The checkpoints in a folder that a run which goes on from ``checkpoint`` does not come from.
+
+    Those are the ones after it: a user went back, or they are damaged. Of a checkpoint that lies elsewhere, it is all.
+    """
+    if checkpoint is None:
+        return []
+    existing = list_checkpoints(output_dir)
+    places = [path.resolve() for path in existing]
+    here = checkpoint.resolve()
+    return existing[places.index(here) + 1 :] if here in places else existing
+
+
+def set_aside(output_dir: Path, checkpoint: Path | None, log: Path) -> Path | None:
+    """Moves what ``later_checkpoints`` names to a folder of its own, with a copy of the log, where neither pruning nor
+    ``auto`` takes them for this run's own.
+
+    Args:
+        output_dir: of the run.
+        checkpoint: that it goes on from.
+        log: of the run, whose later lines are about to go.
+
+    Returns:
+        The folder, ``set-aside-1`` or the next number that is free; None where there is nothing to move.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    later = later_checkpoints(output_dir, checkpoint)
+    if not later:
+        return None
+    names = (output_dir / f"{SET_ASIDE}-{number}" for number in itertools.count(1))
+    folder = next(path for path in names if not path.exists())
+    folder.mkdir()
+    if log.is_file():
+        shutil.copy2(log, folder / log.name)
+    for path in reversed(later):  # after a kill in between, those that are left still follow one another
+        os.rename(path, folder / path.name)
+    return folder
+
+
+def prune_checkpoints(output_dir: Path, keep: int | None, newest: Path, warn: Callable[[str], None] = print) -> None:
+    """Removes old checkpoints until ``keep`` are left, the newest of them ``newest``; None keeps all.
 
     What cannot be removed stays, with a warning: the checkpoint that was just saved is worth more than the space.
+
+    Args:
+        output_dir: of the run.
+        keep: how many to keep.
+        newest: the one that was just saved; whatever has a higher number is not looked at.
+        warn: is told of what cannot be removed.
     """
-    if keep:
-        for path in list_checkpoints(output_dir)[:-keep]:
-            gone = path.with_name(f".{path.name}.removed")  # at once: half a checkpoint is not to be seen
-            try:
-                os.rename(path, gone)
-            except OSError as error:
-                warn(f"\nwarning: {path}: could not be removed ({error.strerror}); training goes on")
-            else:
-                shutil.rmtree(gone, ignore_errors=True)
+    if not keep:
+        return
+    older = [path for path in list_checkpoints(output_dir) if _step_of(path) <= _step_of(newest)]
+    for path in older[:-keep]:
+        gone = path.with_name(f".{path.name}.removed")  # at once: half a checkpoint is not to be seen
+        try:
+            os.rename(path, gone)
+        except OSError as error:
+            warn(f"\nwarning: {path}: could not be removed ({error.strerror}); training goes on")
+        else:
+            shutil.rmtree(gone, ignore_errors=True)

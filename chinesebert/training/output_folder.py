@@ -15,12 +15,12 @@ from chinesebert.training.checkpoints import (
     RECIPE_FILE,
     Progress,
     SaveError,
-    list_checkpoints,
     on_first_rank,
     remove_unfinished,
+    set_aside,
 )
 from chinesebert.training.model_card import write_model_card
-from chinesebert.training.run_log import RunLog
+from chinesebert.training.run_log import RunLog, log_path
 
 
 def refuse_file(output_dir: Path) -> None:
@@ -52,6 +52,7 @@ def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress) 
     try:
         create_parent(output_dir / RECIPE_FILE)
         remove_unfinished(output_dir)
+        aside = set_aside(output_dir, checkpoint, log_path(output_dir))
         _save_recipe(subject, output_dir)
         log = RunLog(output_dir, progress.step)
     except OSError as error:
@@ -60,6 +61,9 @@ def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress) 
             "space, or give another --output_dir"
         ) from error
     come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
+    if aside:
+        come_from["set_aside"] = aside.name
+        print(f"aside    {aside}: the checkpoints that this run does not come from, with their log", flush=True)
     log.event(progress.step, "resume" if checkpoint else "start", **start_facts(subject), **come_from)
     return log
 
@@ -70,8 +74,8 @@ def _save_recipe(subject: Subject, output_dir: Path) -> None:
         unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")
 
 
-def publish_model(subject: Subject, progress: Progress) -> None:
-    """Puts the model of the last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
+def publish_model(subject: Subject, progress: Progress, checkpoint: Path) -> None:
+    """Puts the model of the run's last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
 
     Raises:
         InputError: it cannot be written, on all ranks.
@@ -79,11 +83,10 @@ def publish_model(subject: Subject, progress: Progress) -> None:
     output_dir = Path(subject.args.output_dir or "")
 
     def publish() -> None:
-        last = list_checkpoints(output_dir)[-1:]
-        if not last or _same_weights(last[0] / HF_DIRECTORY, output_dir / HF_DIRECTORY):
+        if _same_weights(checkpoint / HF_DIRECTORY, output_dir / HF_DIRECTORY):
             return
         with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
-            shutil.copytree(last[0] / HF_DIRECTORY, directory, dirs_exist_ok=True)
+            shutil.copytree(checkpoint / HF_DIRECTORY, directory, dirs_exist_ok=True)
             write_model_card(directory, card_facts(subject, progress))
 
     try:

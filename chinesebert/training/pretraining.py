@@ -98,13 +98,14 @@ def pretrain(args: PretrainingArguments) -> None:
     facts = run_facts(args, inputs.tokenizer, subject.model, subject.rows, subject.corpora)
     checkpoint = _agreed_checkpoint(Path(args.output_dir or ""), args.resume, facts)
     progress = read_progress(checkpoint) if checkpoint else Progress()
-    if progress.step >= args.max_steps:
+    if checkpoint is not None and progress.step >= args.max_steps:
         _tell(args, f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps")
-        publish_model(subject, progress)
+        publish_model(subject, progress, checkpoint)
         return
     engine, log = _begin(inputs, checkpoint, progress)
-    stopped = _train(inputs, engine, log, progress, facts, stop)
-    _end(subject, progress, stopped)
+    save = _Saver(inputs, engine, progress, facts, checkpoint)
+    stopped = _train(inputs, engine, log, progress, save, stop)
+    _end(subject, progress, save.newest, stopped)
 
 
 def _tell(args: PretrainingArguments, text: str) -> None:
@@ -141,12 +142,12 @@ def _train(
     engine: TrainingEngine,
     log: RunLog | None,
     progress: Progress,
-    facts: Facts,
+    save: "_Saver",
     stop: StopRequest,
 ) -> str | None:
     """Trains to the last step, or until the run is asked to stop; returns why it stopped."""
     args, rows = inputs.subject.args, inputs.subject.rows
-    parts = _loop_parts(inputs, engine, log, progress, _saver(inputs, engine, progress, facts))
+    parts = _loop_parts(inputs, engine, log, progress, save)
     state = TrainerState(
         global_step=progress.step,
         max_steps=args.max_steps,
@@ -182,34 +183,44 @@ def _loop_parts(
     )
 
 
-def _saver(inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: Facts) -> Callable[[], Path]:
-    """What writes a checkpoint of where the run stands, and then removes old ones."""
-    args, write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
-    output_dir = Path(args.output_dir or "")
+class _Saver:
+    """Writes a checkpoint of where the run stands, and then removes old ones.
 
-    def save() -> Path:
-        path = save_checkpoint(output_dir, engine.partitions, progress, facts, version_facts(), write_hf)
+    Attributes:
+        newest: the last checkpoint that was written, or what the run goes on from; None without one.
+    """
+
+    def __init__(
+        self, inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: Facts, newest: Path | None
+    ) -> None:
+        self._args, self._write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
+        self._engine, self._progress, self._facts = engine, progress, facts
+        self.newest = newest
+
+    def __call__(self) -> Path:
+        args, output_dir = self._args, Path(self._args.output_dir or "")
+        path = save_checkpoint(
+            output_dir, self._engine.partitions, self._progress, self._facts, version_facts(), self._write_hf
+        )
+        self.newest = path
         if args.process_index == 0:
-            prune_checkpoints(output_dir, args.save_total_limit, functools.partial(print, flush=True))
+            prune_checkpoints(output_dir, args.save_total_limit, path, functools.partial(print, flush=True))
         return path
 
-    return save
 
-
-def _end(subject: Subject, progress: Progress, stopped: str | None) -> None:
+def _end(subject: Subject, progress: Progress, newest: Path | None, stopped: str | None) -> None:
     """What a run leaves and says at its end; of one that was stopped, where it goes on."""
-    args, output_dir = subject.args, Path(subject.args.output_dir or "")
+    args = subject.args
     if stopped:
-        saved = f"checkpoint-{progress.step}"
-        _tell(
-            args,
-            f"\nstopped by {stopped} after step {progress.step:,}; {output_dir / saved} is saved, the same command "
-            "goes on from there",
-        )
+        # A run that was told where to begin would begin there again.
+        again = args.resume == "auto" or newest == Path(args.resume)
+        how = "the same command" if again else "the same command with --resume auto"
+        _tell(args, f"\nstopped by {stopped} after step {progress.step:,}; {newest} is saved, {how} goes on from there")
         return
-    publish_model(subject, progress)
+    if newest is not None:
+        publish_model(subject, progress, newest)
     if args.process_index == 0:
-        print(write_report_if_possible(output_dir), flush=True)
+        print(write_report_if_possible(Path(args.output_dir or "")), flush=True)
         describe_end(subject, progress.consumed_samples)
 
 
