@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chinesebert.errors import InputError
 from chinesebert.training.checkpoints import (
+    Facts,
     Progress,
     damage,
     find_checkpoint,
@@ -23,7 +24,7 @@ from chinesebert.training.checkpoints import (
 )
 from tests.small_corpora import flip_bit
 
-FACTS: dict[str, int | str] = {
+FACTS: Facts = {
     "model": "2 layers",
     "batches": "16 rows of 128 tokens",
     "seed": 1,
@@ -31,7 +32,7 @@ FACTS: dict[str, int | str] = {
     "parameters": 1000,
 }
 # Shown in words.
-DIGESTS: dict[str, int | str] = {"tokenizer": "0123abcd", "text": "89ef4567"}
+DIGESTS: Facts = {"tokenizer": "0123abcd", "text": "89ef4567"}
 PROGRESS = {"step": 10, "consumed_samples": 160, "updates": 9, "skipped_in_a_row": 0, "tokens_seen": 20_000}
 
 
@@ -94,6 +95,11 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(tmp_path: Path, name: st
     write_checkpoint(tmp_path, 10)
     with pytest.raises(InputError, match=f"was written with {name} {FACTS[name]}, this run has 64"):
         find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {name: 64})
+
+
+def test_a_checkpoint_of_an_earlier_version_is_not_refused_for_what_it_does_not_tell(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path, 10)
+    assert find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {"glyph_trainable": True}) == path
 
 
 @pytest.mark.parametrize(("name", "words"), [("tokenizer", "another tokenizer"), ("text", "other corpora")])

@@ -1,15 +1,21 @@
 """What a run is built from, and the combinations that are refused."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM
 from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer
 from chinesebert.errors import InputError
+from chinesebert.training.checkpoints import Facts, find_checkpoint
 from chinesebert.training.data import unigram_entropy
+from chinesebert.training.pretraining import model_facts
 from data_prep.__main__ import main as data_prep
 from tests.conftest import SAMPLE
+from tests.pretraining_runs import TINY
 
 
 def test_held_out_text_of_another_vocabulary_is_refused(
@@ -32,3 +38,32 @@ def test_unigram_entropy_is_that_of_the_token_counts(corpus: PreparedCorpus) -> 
 
 def test_the_entropy_of_a_corpus_with_itself_is_its_own(corpus: PreparedCorpus) -> None:
     assert unigram_entropy([corpus, corpus]) == pytest.approx(unigram_entropy([corpus]))
+
+
+# --------------------------------------------------------------------------------------- what has to stay as it is
+
+
+def write_run(output_dir: Path, facts: Facts) -> None:
+    """A checkpoint as far as finding it goes."""
+    path = output_dir / "checkpoint-3"
+    path.mkdir()
+    (path / "run.json").write_text(json.dumps({"facts": facts, "files": {}}))
+
+
+def facts_of_model(**sizes: Any) -> Facts:
+    """The facts of a tiny model."""
+    return model_facts(ChineseBertForMaskedLM(ChineseBertConfig(**TINY, vocab_size=50, **sizes)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        ({"pronunciation_loss_weight": 0.5}, "pronunciation_loss_weight 0.0, this run has 0.5"),
+        ({"glyph_trainable": True}, "glyph_trainable False, this run has True"),
+    ],
+    ids=str,
+)
+def test_the_setting_that_changes_the_parameters_is_named(tmp_path: Path, sizes: dict[str, Any], named: str) -> None:
+    write_run(tmp_path, facts_of_model())
+    with pytest.raises(InputError, match=f"was written with {named}"):
+        find_checkpoint(tmp_path, "auto", facts_of_model(**sizes))

@@ -47,7 +47,7 @@ _UNREADABLE = {
     "tokenizer": "another tokenizer (vocabulary, readings or normalisation)",
     "text": "other corpora than those in train_data now",
 }
-Facts = dict[str, int | str]
+Facts = dict[str, int | float | str | None]
 
 
 class SaveError(Exception):
@@ -172,9 +172,10 @@ def _read_run(checkpoint: Path) -> dict[str, Any]:
 def _check_fits(checkpoint: Path, facts: Facts) -> None:
     saved = _read_run(checkpoint)["facts"]
     for name, now in facts.items():
-        if saved.get(name) == now:
+        # A checkpoint of an earlier version does not tell of all.
+        if name not in saved or saved[name] == now:
             continue
-        difference = _UNREADABLE.get(name) or f"{name} {saved.get(name)}, this run has {now}"
+        difference = _UNREADABLE.get(name) or f"{name} {saved[name]}, this run has {now}"
         raise InputError(
             f"{checkpoint}: was written with {difference}; run with the same, or start afresh in another --output_dir"
         )

@@ -232,16 +232,26 @@ def run_facts(
     corpora: list[PreparedCorpus],
 ) -> Facts:
     """What must be equal for a run to go on from a checkpoint: the model, and all that the order of samples needs."""
-    sizes = model.config
     return {
-        "model": f"{sizes.num_hidden_layers} layers, {sizes.hidden_size} hidden, {sizes.num_attention_heads} heads, "
-        f"{sizes.intermediate_size} between",
+        **model_facts(model),
         "tokenizer": tokenizer.fingerprint,
+        # After all that changes it, which is to be named.
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "text": " ".join(corpus.fingerprint[:16] for corpus in corpora),
         "batches": args.timeline.describe(),
         "seed": args.seed,
         "rows": _rows_drawn_from(rows),
+    }
+
+
+def model_facts(model: ChineseBertForMaskedLM) -> Facts:
+    """The facts of a model."""
+    sizes = model.config
+    return {
+        "model": f"{sizes.num_hidden_layers} layers, {sizes.hidden_size} hidden, {sizes.num_attention_heads} heads, "
+        f"{sizes.intermediate_size} between",
+        "glyph_trainable": sizes.glyph_trainable,
+        "pronunciation_loss_weight": sizes.pronunciation_loss_weight,
     }
 
 
