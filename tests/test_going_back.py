@@ -38,5 +38,7 @@ def test_what_comes_after_going_back_is_kept_and_published(
     published, last = (weights(path) for path in (output, output / "checkpoint-5"))
     assert all(published[name].equal(last[name]) for name in last)
     assert [entry["step"] for entry in entries(output)] == [1, 2, 3, 4, 5]
+    assert "changed  learning_rate: was 0.01, is 0.001 from here on" in shown
+    assert "| learning_rate | 0.01 to step 2, then 0.001 |" in (output / "hf" / "README.md").read_text()
     lines = (output / "set-aside-1" / "metrics.jsonl").read_bytes().splitlines()
     assert max(json.loads(line)["step"] for line in lines) == 6

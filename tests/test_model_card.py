@@ -86,6 +86,17 @@ def test_the_card_says_what_was_done(tmp_path: Path) -> None:
         assert line in shown
 
 
+def test_a_setting_that_was_changed_on_the_way_is_told_with_the_steps(tmp_path: Path) -> None:
+    changes = [
+        (100, {"learning_rate": [0.002, 0.001], "train_data": ["/home/somebody/a", "/home/somebody/b"]}),
+        (1300, {"learning_rate": [0.001, 1e-4], "masking_probability_end": [0.3, None]}),
+    ]
+    shown = card(tmp_path, changes=changes)
+    assert "| learning_rate | 0.002 to step 100, then 0.001 to step 1,300, then 0.0001 |" in shown
+    assert "| masking_probability_end | 0.3 to step 1,300, then null |" in shown
+    assert "somebody" not in shown
+
+
 def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
     shown = card(tmp_path, started_from="/home/somebody/models/bert-base/")
     assert "somebody" not in shown

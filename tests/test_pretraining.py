@@ -10,12 +10,14 @@ import pytest
 from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM
 from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer
 from chinesebert.errors import InputError
+from chinesebert.training.announcements import changed_settings, describe_changes
 from chinesebert.training.checkpoints import Facts, find_checkpoint
 from chinesebert.training.data import unigram_entropy
-from chinesebert.training.pretraining import model_facts
+from chinesebert.training.pretraining import masking_facts, model_facts
 from data_prep.__main__ import main as data_prep
 from tests.conftest import SAMPLE
-from tests.pretraining_runs import TINY
+from tests.pretraining_runs import TINY, Settings, stage
+from tests.test_held_out import settings_of
 
 
 def test_held_out_text_of_another_vocabulary_is_refused(
@@ -67,3 +69,45 @@ def test_the_setting_that_changes_the_parameters_is_named(tmp_path: Path, sizes:
     write_run(tmp_path, facts_of_model())
     with pytest.raises(InputError, match=f"was written with {named}"):
         find_checkpoint(tmp_path, "auto", facts_of_model(**sizes))
+
+
+SETTINGS: Settings = {
+    "train_data": ["corpus"],
+    "glyphs": "glyphs",
+    "model": "model.json",
+    "deepspeed": stage(1),
+    "global_batch_size": 8,
+    "per_device_train_batch_size": 4,
+    "max_steps": 10,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"masking_probability": 0.3}, "masking_probability 0.15, this run has 0.3"),
+        ({"masking_probability_end": 0.3}, "masking_probability_end None, this run has 0.3"),
+        ({"masking_strategy": "char"}, r"masking_strategy wwm\+char, this run has char"),
+        ({"whole_word_probability": 0.5}, "whole_word_probability 0.9, this run has 0.5"),
+        ({"single_sentence_probability": 0.0}, "single_sentence_probability 0.1, this run has 0.0"),
+        ({"isolate_documents": False}, "isolate_documents True, this run has False"),
+    ],
+    ids=str,
+)
+def test_a_run_does_not_go_on_with_other_masks_and_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: Settings, refused: str
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    before, now = (settings_of(SETTINGS, tmp_path / "recipe.yaml", **each) for each in ({}, changes))
+    write_run(tmp_path, masking_facts(before))
+    with pytest.raises(InputError, match=f"was written with {refused}"):
+        find_checkpoint(tmp_path, "auto", masking_facts(now))
+
+
+def test_settings_that_differ_from_those_of_the_checkpoint_are_told() -> None:
+    before = {"learning_rate": 1e-3, "weight_decay": 0.0, "resume": "auto", "gone": 1, "phases": [{"steps": 1}]}
+    now = {"learning_rate": 1e-4, "weight_decay": 0.0, "resume": "out/checkpoint-1", "new": 2, "phases": [{"steps": 1}]}
+    changes = changed_settings(before, now)
+    assert changes == {"learning_rate": [1e-3, 1e-4]}
+    assert describe_changes(changes) == ["changed  learning_rate: was 0.001, is 0.0001 from here on"]

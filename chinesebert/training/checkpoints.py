@@ -186,6 +186,12 @@ def read_progress(checkpoint: Path) -> Progress:
     return Progress(**_read_run(checkpoint)["progress"])
 
 
+def read_settings(checkpoint: Path) -> dict[str, Any]:
+    """The settings that a checkpoint was written with; none of one that an earlier version has written."""
+    settings: dict[str, Any] = _read_run(checkpoint).get("settings") or {}
+    return settings
+
+
 def load_weights(checkpoint: Path, model: nn.Module) -> None:
     """Puts the weights of a checkpoint into a model of its sizes, before it is spread over ranks."""
     load_model(model, checkpoint / HF_DIRECTORY / "model.safetensors")
@@ -205,8 +211,7 @@ def save_checkpoint(
     output_dir: Path,
     partitions: Partitions,
     progress: Progress,
-    facts: Facts,
-    versions: dict[str, str],
+    about: dict[str, Any],
     save_hf: Callable[[Path, dict[str, torch.Tensor]], None],
 ) -> Path:
     """Writes ``checkpoint-STEP``; all ranks must call it, the first one writes.
@@ -215,8 +220,8 @@ def save_checkpoint(
         output_dir: of the run.
         partitions: weights and optimizer state.
         progress: where the run stands.
-        facts: what the run is.
-        versions: of the libraries, for whoever reads the file.
+        about: what ``run.json`` is to say besides: the ``facts`` of the run (``find_checkpoint``), its ``settings``
+            (``read_settings``), and the ``versions`` of the libraries, for whoever reads the file.
         save_hf: writes model and tokenizer to a folder; is given the trained weights by name.
 
     Returns:
@@ -234,7 +239,7 @@ def save_checkpoint(
         else:
             write = functools.partial(save_file, tensors, unfinished / f"optimizer-{key}.safetensors")
         on_first_rank(write)
-    run = {"progress": dataclasses.asdict(progress), "facts": facts, "versions": versions}
+    run = {"progress": dataclasses.asdict(progress), **about}
     on_first_rank(lambda: _finish(unfinished, final, run))
     return final
 

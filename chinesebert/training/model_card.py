@@ -30,6 +30,7 @@ _SHOWN_SETTINGS = (
     "batch_size_ramp_steps",
     "masking_strategy",
     "masking_probability",
+    "masking_probability_end",
     "whole_word_probability",
     "single_sentence_probability",
     "isolate_documents",
@@ -99,7 +100,8 @@ class CardFacts:
         steps: optimizer steps.
         tokens_seen: tokens of text that were read, repeats included.
         corpora: that it was trained on; of a name that is a path, only the last part is told.
-        recipe: the resolved settings of the run.
+        recipe: the resolved settings of the run, as they were at its end.
+        changes: (step, {setting: [before, after]}) where it went on with other settings.
         results: of the last evaluation, by the names of the log (``eval_…``); empty without one.
         results_step: of that evaluation.
         versions, hardware: ``environment``'s.
@@ -113,6 +115,7 @@ class CardFacts:
     tokens_seen: int
     corpora: Sequence[CardCorpus]
     recipe: Mapping[str, Any]
+    changes: Sequence[tuple[int, Mapping[str, Sequence[Any]]]] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     results_step: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -152,8 +155,7 @@ def _card(facts: CardFacts) -> Iterator[str]:
     yield "## Training\n"
     start = "from scratch" if facts.started_from is None else f"from the weights of {_bare(facts.started_from)}"
     yield f"{facts.steps:,} steps {start}; {facts.tokens_seen:,} tokens of text were read.\n"
-    settings = [(name, _cell(facts.recipe[name])) for name in _SHOWN_SETTINGS if facts.recipe.get(name) is not None]
-    yield from _table(("setting", "value"), settings)
+    yield from _table(("setting", "value"), _settings(facts))
     yield from _results(facts)
     yield "## Made with\n"
     yield from _table(("", ""), [(name, _cell(value)) for name, value in {**facts.versions, **facts.hardware}.items()])
@@ -172,6 +174,14 @@ def _sizes(facts: CardFacts) -> Iterator[tuple[str, str]]:
     yield "vocabulary", f"{config.vocab_size:,} tokens, {config.num_syllables:,} syllables"
     trained = "trained" if config.glyph_trainable else "not trained"
     yield "glyphs", f"{config.num_glyph_fonts} fonts of {config.glyph_size} x {config.glyph_size} pixels, {trained}"
+
+
+def _settings(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    for name in _SHOWN_SETTINGS:
+        earlier = [(step, changed[name][0]) for step, changed in facts.changes if name in changed]
+        if earlier or facts.recipe.get(name) is not None:
+            until = [f"{_cell(value)} to step {step:,}" for step, value in earlier]
+            yield name, ", then ".join([*until, _cell(facts.recipe.get(name))])
 
 
 def _results(facts: CardFacts) -> Iterator[str]:

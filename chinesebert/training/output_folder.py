@@ -4,12 +4,13 @@ import filecmp
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from chinesebert.atomic import atomic_directory, atomic_file, create_parent
 from chinesebert.errors import InputError
-from chinesebert.training.announcements import Subject, card_facts, start_facts
+from chinesebert.training.announcements import Changes, Subject, card_facts, start_facts
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
     RECIPE_FILE,
@@ -29,7 +30,7 @@ def refuse_file(output_dir: Path) -> None:
         raise InputError(f"{output_dir}: is a file; give --output_dir a folder, which need not exist yet")
 
 
-def open_output(subject: Subject, checkpoint: Path | None, progress: Progress) -> RunLog | None:
+def open_output(subject: Subject, checkpoint: Path | None, progress: Progress, changed: Changes) -> RunLog | None:
     """Writes the recipe, and what is known at the start to the log; on the first rank, which gets the log.
 
     Raises:
@@ -38,7 +39,7 @@ def open_output(subject: Subject, checkpoint: Path | None, progress: Progress) -
     logs: list[RunLog] = []
 
     def begin() -> None:
-        logs.append(_write_start(subject, checkpoint, progress))
+        logs.append(_write_start(subject, checkpoint, progress, changed))
 
     try:
         on_first_rank(begin)
@@ -47,7 +48,7 @@ def open_output(subject: Subject, checkpoint: Path | None, progress: Progress) -
     return logs[0] if logs else None
 
 
-def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress) -> RunLog:
+def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress, changed: Changes) -> RunLog:
     output_dir = Path(subject.args.output_dir or "")
     try:
         create_parent(output_dir / RECIPE_FILE)
@@ -60,7 +61,9 @@ def _write_start(subject: Subject, checkpoint: Path | None, progress: Progress) 
             f"{output_dir}: the run cannot begin, since nothing can be written there ({error.strerror or error}); free "
             "space, or give another --output_dir"
         ) from error
-    come_from = {"checkpoint": checkpoint.name} if checkpoint else {}
+    come_from: dict[str, Any] = {"checkpoint": checkpoint.name} if checkpoint else {}
+    if changed:
+        come_from["changed"] = changed
     if aside:
         come_from["set_aside"] = aside.name
         print(f"aside    {aside}: the checkpoints that this run does not come from, with their log", flush=True)

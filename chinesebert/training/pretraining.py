@@ -21,7 +21,9 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import (
     Subject,
+    changed_settings,
     describe,
+    describe_changes,
     describe_end,
     plan_of,
     warn_of_overlap,
@@ -37,6 +39,7 @@ from chinesebert.training.checkpoints import (
     load_weights,
     prune_checkpoints,
     read_progress,
+    read_settings,
     save_checkpoint,
 )
 from chinesebert.training.cloze import read_cloze
@@ -132,9 +135,12 @@ def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tupl
         describe(subject)
         warn_of_overlap(subject.corpora, inputs.held_out)
     _tell(args, f"resume   {checkpoint or 'none, starts afresh'}")
+    changed = changed_settings(read_settings(checkpoint), subject.settings()) if checkpoint else {}
+    for line in describe_changes(changed):
+        _tell(args, line)
     engine = _start_engine(args, subject.model, checkpoint, progress)
     # Nothing is written before this: all that can be refused has been.
-    return engine, open_output(subject, checkpoint, progress)
+    return engine, open_output(subject, checkpoint, progress, changed)
 
 
 def _train(
@@ -195,13 +201,13 @@ class _Saver:
     ) -> None:
         self._args, self._write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
         self._engine, self._progress, self._facts = engine, progress, facts
+        self._settings = inputs.subject.settings()
         self.newest = newest
 
     def __call__(self) -> Path:
         args, output_dir = self._args, Path(self._args.output_dir or "")
-        path = save_checkpoint(
-            output_dir, self._engine.partitions, self._progress, self._facts, version_facts(), self._write_hf
-        )
+        about = {"facts": self._facts, "settings": self._settings, "versions": version_facts()}
+        path = save_checkpoint(output_dir, self._engine.partitions, self._progress, about, self._write_hf)
         self.newest = path
         if args.process_index == 0:
             prune_checkpoints(output_dir, args.save_total_limit, path, functools.partial(print, flush=True))
@@ -241,6 +247,7 @@ def run_facts(
         "batches": args.timeline.describe(),
         "seed": args.seed,
         "rows": _rows_drawn_from(rows),
+        **masking_facts(args),
     }
 
 
@@ -253,6 +260,15 @@ def model_facts(model: ChineseBertForMaskedLM) -> Facts:
         "glyph_trainable": sizes.glyph_trainable,
         "pronunciation_loss_weight": sizes.pronunciation_loss_weight,
     }
+
+
+def masking_facts(args: PretrainingArguments) -> Facts:
+    """What decides how the text of a sample is laid out and masked, besides the seed."""
+    names = ["single_sentence_probability", "isolate_documents"]
+    names += ["masking_strategy", "masking_probability", "masking_probability_end"]
+    if args.masking_strategy == "wwm+char":  # the others do not look at it
+        names.append("whole_word_probability")
+    return {name: getattr(args, name) for name in names}
 
 
 def _rows_drawn_from(rows: PhasedRows) -> str:
