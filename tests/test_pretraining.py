@@ -1,6 +1,7 @@
 """What a run is built from, and the combinations that are refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from chinesebert import ChineseBertConfig, ChineseBertForMaskedLM
 from chinesebert.corpus.reader import PreparedCorpus, check_same_tokenizer
 from chinesebert.errors import InputError
 from chinesebert.training.announcements import changed_settings, describe_changes
-from chinesebert.training.checkpoints import Facts, find_checkpoint
+from chinesebert.training.checkpoints import Facts, Progress, find_checkpoint
 from chinesebert.training.data import unigram_entropy
+from chinesebert.training.output_folder import has_report, is_complete
 from chinesebert.training.pretraining import masking_facts, model_facts
+from chinesebert.training.run_log import RunLog, log_path
 from data_prep.__main__ import main as data_prep
 from tests.conftest import SAMPLE
 from tests.pretraining_runs import TINY, Settings, stage
@@ -71,6 +74,13 @@ def test_the_setting_that_changes_the_parameters_is_named(tmp_path: Path, sizes:
         find_checkpoint(tmp_path, "auto", facts_of_model(**sizes))
 
 
+@pytest.fixture
+def single_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if started without a launcher."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
 SETTINGS: Settings = {
     "train_data": ["corpus"],
     "glyphs": "glyphs",
@@ -95,10 +105,8 @@ SETTINGS: Settings = {
     ids=str,
 )
 def test_a_run_does_not_go_on_with_other_masks_and_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: Settings, refused: str
+    tmp_path: Path, single_process: None, changes: Settings, refused: str
 ) -> None:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
     before, now = (settings_of(SETTINGS, tmp_path / "recipe.yaml", **each) for each in ({}, changes))
     write_run(tmp_path, masking_facts(before))
     with pytest.raises(InputError, match=f"was written with {refused}"):
@@ -111,3 +119,35 @@ def test_settings_that_differ_from_those_of_the_checkpoint_are_told() -> None:
     changes = changed_settings(before, now)
     assert changes == {"learning_rate": [1e-3, 1e-4]}
     assert describe_changes(changes) == ["changed  learning_rate: was 0.001, is 0.0001 from here on"]
+
+
+# ------------------------------------------------------------------------------------------- a run that is finished
+
+
+def test_a_run_that_was_stopped_before_its_last_evaluation_has_something_left_to_do(
+    tmp_path: Path, single_process: None
+) -> None:
+    held_out = {"eval_data": ["heldout"], "eval_strategy": "steps", "eval_steps": 4}
+    args = settings_of(SETTINGS, tmp_path / "recipe.yaml", **held_out)
+    output, progress = Path(str(args.output_dir)), Progress(step=10)
+    last = output / "checkpoint-10"
+    last.mkdir(parents=True)
+    assert not is_complete(args, last, progress)  # has no log
+    with RunLog(output) as log:
+        log.evaluation(8, eval_loss=2.0)
+        assert not is_complete(args, last, progress)
+        log.evaluation(10, eval_loss=1.5)
+    assert is_complete(args, last, progress)
+    (output / "checkpoint-20").mkdir()
+    assert not is_complete(args, last, progress)
+
+
+def test_a_report_that_is_older_than_the_log_does_not_count(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.train(1, loss=1.0)
+    assert not has_report(tmp_path)
+    (tmp_path / "report.html").write_text("")
+    logged = log_path(tmp_path).stat().st_mtime_ns
+    for moment, current in ((logged + 10**9, True), (logged - 10**9, False)):
+        os.utime(tmp_path / "report.html", ns=(moment, moment))
+        assert has_report(tmp_path) is current

@@ -10,17 +10,21 @@ import yaml
 
 from chinesebert.atomic import atomic_directory, atomic_file, create_parent
 from chinesebert.errors import InputError
+from chinesebert.training import evaluation
 from chinesebert.training.announcements import Changes, Subject, card_facts, start_facts
+from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.checkpoints import (
     HF_DIRECTORY,
     RECIPE_FILE,
     Progress,
     SaveError,
+    later_checkpoints,
     on_first_rank,
     remove_unfinished,
     set_aside,
 )
-from chinesebert.training.model_card import write_model_card
+from chinesebert.training.model_card import CARD_FILE, write_model_card
+from chinesebert.training.report import REPORT_FILE
 from chinesebert.training.run_log import RunLog, log_path
 
 
@@ -77,8 +81,31 @@ def _save_recipe(subject: Subject, output_dir: Path) -> None:
         unfinished.write_text(yaml.safe_dump(subject.settings(), allow_unicode=True), encoding="utf-8")
 
 
+def is_complete(args: PretrainingArguments, checkpoint: Path, progress: Progress) -> bool:
+    """Whether a run whose last step is done has nothing left to do but to publish its model.
+
+    It has where it was stopped before its last evaluation, or where its folder has no log, or checkpoints that are not
+    of this run: those of a run that goes back. To be asked on the first rank alone, with the answer shared.
+
+    Raises:
+        InputError: the log cannot be read.
+    """
+    output_dir = Path(args.output_dir or "")
+    if not log_path(output_dir).is_file() or later_checkpoints(output_dir, checkpoint):
+        return False
+    return not evaluation.is_missing(args, progress.step)
+
+
+def has_report(output_dir: Path) -> bool:
+    """Whether there is a report of all that the log says."""
+    report, log = output_dir / REPORT_FILE, log_path(output_dir)
+    return report.is_file() and log.is_file() and report.stat().st_mtime_ns >= log.stat().st_mtime_ns
+
+
 def publish_model(subject: Subject, progress: Progress, checkpoint: Path) -> None:
     """Puts the model of the run's last checkpoint in ``output_dir/hf``, with a card, where it is not there yet.
+
+    The card is written again where the log has grown since: by an evaluation that was made up for.
 
     Raises:
         InputError: it cannot be written, on all ranks.
@@ -87,6 +114,9 @@ def publish_model(subject: Subject, progress: Progress, checkpoint: Path) -> Non
 
     def publish() -> None:
         if _same_weights(checkpoint / HF_DIRECTORY, output_dir / HF_DIRECTORY):
+            card = output_dir / HF_DIRECTORY / CARD_FILE
+            if not card.is_file() or card.stat().st_mtime_ns < log_path(output_dir).stat().st_mtime_ns:
+                write_model_card(card.parent, card_facts(subject, progress))
             return
         with atomic_directory(output_dir / HF_DIRECTORY, overwrite=True) as directory:
             shutil.copytree(checkpoint / HF_DIRECTORY, directory, dirs_exist_ok=True)

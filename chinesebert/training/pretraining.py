@@ -57,7 +57,7 @@ from chinesebert.training.environment import version_facts
 from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
-from chinesebert.training.output_folder import open_output, publish_model, refuse_file
+from chinesebert.training.output_folder import has_report, is_complete, open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.reporting import Reporting
 from chinesebert.training.run_log import RunLog
@@ -103,8 +103,11 @@ def pretrain(args: PretrainingArguments) -> None:
     progress = read_progress(checkpoint) if checkpoint else Progress()
     if checkpoint is not None and progress.step >= args.max_steps:
         _tell(args, f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps")
-        publish_model(subject, progress, checkpoint)
-        return
+        if _agreed(functools.partial(is_complete, args, checkpoint, progress)):
+            publish_model(subject, progress, checkpoint)
+            _write_report(args)
+            return
+        # Without a step, the loop makes up for what the run has left out.
     engine, log = _begin(inputs, checkpoint, progress)
     save = _Saver(inputs, engine, progress, facts, checkpoint)
     stopped = _train(inputs, engine, log, progress, save, stop)
@@ -225,9 +228,16 @@ def _end(subject: Subject, progress: Progress, newest: Path | None, stopped: str
         return
     if newest is not None:
         publish_model(subject, progress, newest)
+    _write_report(args)
     if args.process_index == 0:
-        print(write_report_if_possible(Path(args.output_dir or "")), flush=True)
         describe_end(subject, progress.consumed_samples)
+
+
+def _write_report(args: PretrainingArguments) -> None:
+    """Writes the report, on the first rank, where it is not there or older than the log."""
+    output_dir = Path(args.output_dir or "")
+    if args.process_index == 0 and not has_report(output_dir):
+        print(write_report_if_possible(output_dir), flush=True)
 
 
 def run_facts(
@@ -301,11 +311,21 @@ def _starting_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer)
 
 
 def _agreed_checkpoint(output_dir: Path, resume: str, facts: Facts) -> Path | None:
-    """What the first rank finds: the others may see a folder that is changing."""
+    warn = functools.partial(print, flush=True)
+    checkpoint: Path | None = _agreed(lambda: find_checkpoint(output_dir, resume, facts, warn))
+    return checkpoint
+
+
+def _agreed(find: Callable[[], Any]) -> Any:
+    """What the first rank finds: the others may see a folder that is changing, or none.
+
+    Raises:
+        InputError: it raised that or ``OSError``, on all ranks.
+    """
     found: list[Any] = [None, None]
     if not dist.is_initialized() or dist.get_rank() == 0:
         try:
-            found[0] = find_checkpoint(output_dir, resume, facts, functools.partial(print, flush=True))
+            found[0] = find()
         except (InputError, OSError) as error:  # OSError: a folder that cannot be read
             found[1] = str(error)
     if dist.is_initialized():
