@@ -60,7 +60,6 @@ from chinesebert.training.loop import Parts, TrainingLoop
 from chinesebert.training.output_folder import has_report, is_complete, open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.reporting import Reporting
-from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
 from chinesebert.training.stopping import StopRequest
 from chinesebert.training.throughput import Meter
@@ -108,9 +107,8 @@ def pretrain(args: PretrainingArguments) -> None:
             _write_report(args)
             return
         # Without a step, the loop makes up for what the run has left out.
-    engine, log = _begin(inputs, checkpoint, progress)
-    save = _Saver(inputs, engine, progress, facts, checkpoint)
-    stopped = _train(inputs, engine, log, progress, save, stop)
+    parts, save = _begin(inputs, checkpoint, progress, facts)
+    stopped = _train(inputs, parts, stop)
     _end(subject, progress, save.newest, stopped)
 
 
@@ -131,8 +129,8 @@ def _read_inputs(args: PretrainingArguments) -> _Inputs:
     return _Inputs(Subject(args, corpora, model, rows), held_out, tokenizer, cloze, learning_rate)
 
 
-def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tuple[TrainingEngine, RunLog | None]:
-    """Tells what is about to run and starts the engine; only then writes to ``output_dir``."""
+def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress, facts: Facts) -> tuple[Parts, "_Saver"]:
+    """Tells what is about to run and builds all that it needs; only then writes to ``output_dir``."""
     subject, args = inputs.subject, inputs.subject.args
     if args.process_index == 0:
         describe(subject)
@@ -142,23 +140,19 @@ def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tupl
     for line in describe_changes(changed):
         _tell(args, line)
     engine = _start_engine(args, subject.model, checkpoint, progress)
+    save = _Saver(inputs, engine, progress, facts, checkpoint)
+    parts = _loop_parts(inputs, engine, progress, save)
     # Nothing is written before this: all that can be refused has been.
-    return engine, open_output(subject, checkpoint, progress, changed)
+    with parts.meter.paused():
+        parts.log = open_output(subject, checkpoint, progress, changed)
+    return parts, save
 
 
-def _train(
-    inputs: _Inputs,
-    engine: TrainingEngine,
-    log: RunLog | None,
-    progress: Progress,
-    save: "_Saver",
-    stop: StopRequest,
-) -> str | None:
+def _train(inputs: _Inputs, parts: Parts, stop: StopRequest) -> str | None:
     """Trains to the last step, or until the run is asked to stop; returns why it stopped."""
     args, rows = inputs.subject.args, inputs.subject.rows
-    parts = _loop_parts(inputs, engine, log, progress, save)
     state = TrainerState(
-        global_step=progress.step,
+        global_step=parts.progress.step,
         max_steps=args.max_steps,
         is_local_process_zero=args.local_process_index == 0,
         is_world_process_zero=args.process_index == 0,
@@ -166,10 +160,12 @@ def _train(
     return TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
 
 
-def _loop_parts(
-    inputs: _Inputs, engine: TrainingEngine, log: RunLog | None, progress: Progress, save: Callable[[], Path]
-) -> Parts:
-    """What the loop works with."""
+def _loop_parts(inputs: _Inputs, engine: TrainingEngine, progress: Progress, save: Callable[[], Path]) -> Parts:
+    """What the loop works with, but for the log: that is written to ``output_dir``.
+
+    Raises:
+        InputError: a logging back-end cannot be used.
+    """
     args, model, tokenizer, held_out = inputs.subject.args, inputs.subject.model, inputs.tokenizer, inputs.held_out
     peak = mean_over_ranks(device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32), args.device)
     boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
@@ -186,8 +182,8 @@ def _loop_parts(
         complete=guesses if inputs.cloze else None,
         save=save,
         changed=_FilesOf(inputs.subject.corpora + held_out).first_changed,
-        log=log,
-        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
+        log=None,
+        handler=CallbackHandler(build_callbacks(args), model, tokenizer, None, None),
         pronunciation_loss_weight=model.config.pronunciation_loss_weight,
     )
 
@@ -431,9 +427,21 @@ def _hf_writer(
     return write
 
 
-def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
-    reporting = get_reporting_integration_callbacks(args.report_to)
-    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(Reporting(make()) for make in reporting)]
+def build_callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
+    """What listens to a run: the logging back-ends of ``report_to``, and the progress bar.
+
+    Raises:
+        InputError: a back-end cannot be used: its package is not installed, most likely.
+    """
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
+    for make in get_reporting_integration_callbacks(args.report_to):
+        try:
+            callbacks.append(Reporting(make()))
+        except Exception as error:  # of a library that is not ours
+            raise InputError(
+                f"report_to: {make.__name__} cannot be used ({' '.join(str(error).split())}); install what it needs, "
+                "or leave it out of report_to"
+            ) from error
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
 
 
