@@ -21,6 +21,7 @@ _LICENSE = "# license: …   yours to choose; the texts the model was trained on
 # Settings of a recipe that made the model what it is, in this order; paths, and what only says how a run is kept, are
 # nobody else's business.
 _SHOWN_SETTINGS = (
+    "data_weights",
     "max_steps",
     "global_batch_size",
     "max_length",
@@ -34,9 +35,10 @@ _SHOWN_SETTINGS = (
     "whole_word_probability",
     "single_sentence_probability",
     "isolate_documents",
+    "pronunciation_loss_weight",
     "optimizer",
-    "optim",
     "learning_rate",
+    "glyph_learning_rate_scale",
     "warmup_steps",
     "lr_scheduler_type",
     "lr_scheduler_kwargs",
@@ -48,6 +50,14 @@ _SHOWN_SETTINGS = (
     "bf16",
     "seed",
 )
+# Values of settings that ask for nothing.
+_NOTHING: dict[str, tuple[Any, ...]] = {
+    "data_weights": (None, []),
+    "phases": (None, []),
+    "pronunciation_loss_weight": (None, 0),
+    "glyph_learning_rate_scale": (None, 1),
+    "lr_scheduler_kwargs": (None, {}),
+}
 _RESULTS = (
     ("eval_loss", "loss (nats a masked token)", "{:.3f}"),
     ("eval_whole_word_loss", "loss, whole words masked", "{:.3f}"),
@@ -177,11 +187,26 @@ def _sizes(facts: CardFacts) -> Iterator[tuple[str, str]]:
 
 
 def _settings(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    config = facts.config
+    # What a recipe leaves open is as the model has it.
+    recipe = {**facts.recipe, "pronunciation_loss_weight": config.pronunciation_loss_weight}
     for name in _SHOWN_SETTINGS:
         earlier = [(step, changed[name][0]) for step, changed in facts.changes if name in changed]
-        if earlier or facts.recipe.get(name) is not None:
+        if earlier or _decides(name, recipe):
             until = [f"{_cell(value)} to step {step:,}" for step, value in earlier]
-            yield name, ", then ".join([*until, _cell(facts.recipe.get(name))])
+            yield name, ", then ".join([*until, _cell(recipe.get(name))])
+    yield "dropout, of attention", f"{config.hidden_dropout_prob}, {config.attention_probs_dropout_prob}"
+
+
+def _decides(name: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether a setting has a part in a run with this recipe."""
+    if name == "max_length":  # each phase has its own
+        return not recipe.get("phases") and name in recipe
+    if name == "batch_size_ramp_steps":
+        return bool(recipe.get("batch_size_start"))
+    if name == "whole_word_probability":  # the other strategies do not look at it
+        return recipe.get("masking_strategy") == "wwm+char" and name in recipe
+    return recipe.get(name) not in _NOTHING.get(name, (None,))
 
 
 def _results(facts: CardFacts) -> Iterator[str]:
