@@ -12,6 +12,7 @@ from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from tests import small_corpora
 from tests.pretraining_runs import Settings, checkpoints, error_of, stage, write_sizes
 from tests.rank_server import RankServer
+from tests.test_reporting import MISSING
 from tests.test_starting_point import write_glyphs
 
 
@@ -61,6 +62,7 @@ SETTINGS: dict[str, tuple[Settings, str]] = {
     "a missing DeepSpeed configuration": ({"deepspeed": "nowhere.json"}, "nowhere.json"),
     "a missing file of cloze sentences": ({"cloze": "nowhere.txt"}, "nowhere.txt"),
     "a missing corpus": ({"train_data": ["nowhere"]}, "nowhere: no such prepared corpus"),
+    "a logging back-end that is not installed": ({"report_to": MISSING}, "report_to: .*Callback cannot be used"),
     "missing glyphs": ({"glyphs": "nowhere"}, "nowhere"),
     "a missing checkpoint to begin with": ({"init_from": "runs/no/where"}, "runs/no/where"),
 }

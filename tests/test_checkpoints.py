@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chinesebert.errors import InputError
 from chinesebert.training.checkpoints import (
+    Facts,
     Progress,
     damage,
     find_checkpoint,
@@ -19,10 +20,11 @@ from chinesebert.training.checkpoints import (
     prune_checkpoints,
     read_progress,
     remove_unfinished,
+    set_aside,
 )
 from tests.small_corpora import flip_bit
 
-FACTS: dict[str, int | str] = {
+FACTS: Facts = {
     "model": "2 layers",
     "batches": "16 rows of 128 tokens",
     "seed": 1,
@@ -30,7 +32,7 @@ FACTS: dict[str, int | str] = {
     "parameters": 1000,
 }
 # Shown in words.
-DIGESTS: dict[str, int | str] = {"tokenizer": "0123abcd", "text": "89ef4567"}
+DIGESTS: Facts = {"tokenizer": "0123abcd", "text": "89ef4567"}
 PROGRESS = {"step": 10, "consumed_samples": 160, "updates": 9, "skipped_in_a_row": 0, "tokens_seen": 20_000}
 
 
@@ -93,6 +95,11 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(tmp_path: Path, name: st
     write_checkpoint(tmp_path, 10)
     with pytest.raises(InputError, match=f"was written with {name} {FACTS[name]}, this run has 64"):
         find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {name: 64})
+
+
+def test_a_checkpoint_of_an_earlier_version_is_not_refused_for_what_it_does_not_tell(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path, 10)
+    assert find_checkpoint(tmp_path, "auto", FACTS | DIGESTS | {"glyph_trainable": True}) == path
 
 
 @pytest.mark.parametrize(("name", "words"), [("tokenizer", "another tokenizer"), ("text", "other corpora")])
@@ -188,21 +195,97 @@ def test_the_position_of_a_run_is_read(tmp_path: Path) -> None:
     assert progress.skipped_steps == 1
 
 
+# ---------------------------------------------------------------------------------------------------------- going back
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the checkpoints in a folder, oldest first."""
+    return [path.name for path in list_checkpoints(folder)]
+
+
+def test_going_back_sets_later_checkpoints_aside_with_a_copy_of_the_log(tmp_path: Path) -> None:
+    for step in (10, 20, 30):
+        write_checkpoint(tmp_path, step)
+    log = tmp_path / "logs" / "metrics.jsonl"
+    log.parent.mkdir()
+    log.write_text("a line\n")
+    for number in (1, 2):
+        aside = set_aside(tmp_path, tmp_path / "logs" / ".." / "checkpoint-10", log)
+        assert aside == tmp_path / f"set-aside-{number}"
+        assert names(tmp_path) == ["checkpoint-10"]
+        assert names(aside) == ["checkpoint-20", "checkpoint-30"]
+        assert (aside / "metrics.jsonl").read_text() == log.read_text() == "a line\n"
+        assert all(damage(path) is None for path in list_checkpoints(aside))
+        for step in (20, 30):
+            write_checkpoint(tmp_path, step)
+
+
+def test_what_a_run_comes_from_is_not_set_aside(tmp_path: Path) -> None:
+    for step in (10, 20):
+        write_checkpoint(tmp_path, step)
+    for checkpoint in (tmp_path / "checkpoint-20", None):
+        assert set_aside(tmp_path, checkpoint, tmp_path / "none") is None
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["checkpoint-10", "checkpoint-20"]
+
+
+def test_where_a_run_goes_on_from_another_folder_all_checkpoints_are_set_aside(tmp_path: Path) -> None:
+    for step in (10, 20):
+        write_checkpoint(tmp_path / "out", step)
+    aside = set_aside(tmp_path / "out", write_checkpoint(tmp_path / "other", 15), tmp_path / "none")
+    assert aside is not None
+    assert names(aside) == ["checkpoint-10", "checkpoint-20"]
+    assert names(tmp_path / "other") == ["checkpoint-15"]
+
+
+def test_a_damaged_checkpoint_that_was_passed_over_is_set_aside(tmp_path: Path) -> None:
+    """It would count as the newest when old ones are removed."""
+    for step in (10, 20):
+        write_checkpoint(tmp_path, step)
+    cut_short(tmp_path / "checkpoint-20")
+    checkpoint = find_checkpoint(tmp_path, "auto", FACTS | DIGESTS, lambda warning: None)
+    aside = set_aside(tmp_path, checkpoint, tmp_path / "none")
+    assert aside is not None
+    assert names(aside) == ["checkpoint-20"]
+    assert names(tmp_path) == ["checkpoint-10"]
+
+
 # ------------------------------------------------------------------------------------------------------------- pruning
 
 
 def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
     for step in (5, 10, 100):
         write_checkpoint(tmp_path, step)
-    prune_checkpoints(tmp_path, keep=2)
+    prune_checkpoints(tmp_path, 2, tmp_path / "checkpoint-100")
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-100"]
+
+
+def test_pruning_leaves_alone_what_is_later_than_the_newest(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 30):
+        write_checkpoint(tmp_path, step)
+    prune_checkpoints(tmp_path, 2, tmp_path / "checkpoint-15")
+    assert names(tmp_path) == ["checkpoint-10", "checkpoint-15", "checkpoint-30"]
+    prune_checkpoints(tmp_path, 5, tmp_path / "checkpoint-15")
+    assert len(names(tmp_path)) == 3
 
 
 def test_without_a_limit_nothing_is_pruned(tmp_path: Path) -> None:
     for step in (5, 10):
         write_checkpoint(tmp_path, step)
-    prune_checkpoints(tmp_path, keep=None)
+    prune_checkpoints(tmp_path, None, tmp_path / "checkpoint-10")
     assert len(list_checkpoints(tmp_path)) == 2
+
+
+def test_a_checkpoint_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
+    for step in (5, 10, 20):
+        write_checkpoint(tmp_path, step)
+    in_the_way = tmp_path / ".checkpoint-5.removed"
+    in_the_way.mkdir()
+    (in_the_way / "rest").write_text("")
+    warnings: list[str] = []
+    prune_checkpoints(tmp_path, 1, tmp_path / "checkpoint-20", warnings.append)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-5", "checkpoint-20"]
+    (warning,) = warnings
+    assert f"{tmp_path / 'checkpoint-5'}: could not be removed" in warning
 
 
 def test_what_is_left_of_saves_and_removals_is_cleared_away(tmp_path: Path) -> None:

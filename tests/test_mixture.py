@@ -22,7 +22,7 @@ from chinesebert.masking import Masking
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.arguments import PretrainingArguments, checked_weights, parse_arguments
 from chinesebert.training.batches import RankBatches
-from chinesebert.training.checkpoints import find_checkpoint
+from chinesebert.training.checkpoints import Facts, find_checkpoint
 from chinesebert.training.data import describe_mixture, repetition_warnings, unigram_entropy
 from chinesebert.training.pretraining import run_facts
 from chinesebert.training.timeline import Phase, Timeline
@@ -333,14 +333,14 @@ def facts(
     sizes = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
     model = ChineseBertForMaskedLM(ChineseBertConfig(vocab_size=50, **sizes))
 
-    def make(*weights: float) -> dict[str, int | str]:
+    def make(*weights: float) -> Facts:
         rows = PhasedRows([(0, MaskedRows(*parts, weights=weights))])
         return run_facts(args, small_tokenizer, model, rows, corpora)
 
     return make
 
 
-def write_checkpoint(output_dir: Path, facts: dict[str, int | str]) -> Path:
+def write_checkpoint(output_dir: Path, facts: Facts) -> Path:
     """A checkpoint as far as finding it goes."""
     path = output_dir / "checkpoint-3"
     path.mkdir()

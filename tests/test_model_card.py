@@ -86,6 +86,78 @@ def test_the_card_says_what_was_done(tmp_path: Path) -> None:
         assert line in shown
 
 
+def test_a_setting_that_was_changed_on_the_way_is_told_with_the_steps(tmp_path: Path) -> None:
+    changes = [
+        (100, {"learning_rate": [0.002, 0.001], "train_data": ["/home/somebody/a", "/home/somebody/b"]}),
+        (1300, {"learning_rate": [0.001, 1e-4], "masking_probability_end": [0.3, None]}),
+    ]
+    shown = card(tmp_path, changes=changes)
+    assert "| learning_rate | 0.002 to step 100, then 0.001 to step 1,300, then 0.0001 |" in shown
+    assert "| masking_probability_end | 0.3 to step 1,300, then null |" in shown
+    assert "somebody" not in shown
+
+
+LENGTHS = [{"steps": 100, "max_length": 128}, {"max_length": 512}]
+RECIPE: dict[str, Any] = {
+    "max_length": 512,
+    "phases": None,
+    "data_weights": [],
+    "batch_size_start": None,
+    "batch_size_ramp_steps": 0,
+    "masking_strategy": "wwm+char",
+    "masking_probability": 0.15,
+    "masking_probability_end": None,
+    "whole_word_probability": 0.9,
+    "pronunciation_loss_weight": None,
+    "glyph_learning_rate_scale": 1.0,
+    "optim": "adamw_torch",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "| max_length | 512 |"),
+        ({"phases": LENGTHS}, "| phases | [{max_length: 128, steps: 100}, {max_length: 512}] |"),
+        ({"data_weights": [1.0, 3.0]}, "| data_weights | [1.0, 3.0] |"),
+        ({"batch_size_start": 8, "batch_size_ramp_steps": 50}, "| batch_size_ramp_steps | 50 |"),
+        ({"masking_probability_end": 0.3}, "| masking_probability_end | 0.3 |"),
+        ({}, "| whole_word_probability | 0.9 |"),
+        ({"glyph_learning_rate_scale": 0.1}, "| glyph_learning_rate_scale | 0.1 |"),
+        ({}, "| dropout, of attention | 0.1, 0.1 |"),
+    ],
+    ids=str,
+)
+def test_what_made_the_model_is_on_the_card(tmp_path: Path, changes: dict[str, Any], line: str) -> None:
+    assert line in card(tmp_path, recipe=RECIPE | changes).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"phases": LENGTHS}, "max_length"),
+        ({}, "phases"),
+        ({}, "data_weights"),
+        ({}, "batch_size_ramp_steps"),
+        ({"masking_strategy": "span"}, "whole_word_probability"),
+        ({"masking_strategy": "char"}, "whole_word_probability"),
+        ({}, "masking_probability_end"),
+        ({}, "pronunciation_loss_weight"),
+        ({}, "glyph_learning_rate_scale"),
+        ({}, "optim"),
+    ],
+    ids=str,
+)
+def test_what_had_no_part_in_the_model_is_not_on_the_card(tmp_path: Path, changes: dict[str, Any], name: str) -> None:
+    assert f"| {name} |" not in card(tmp_path, recipe=RECIPE | changes)
+
+
+def test_the_weight_of_the_second_loss_is_that_of_the_model(tmp_path: Path) -> None:
+    """A recipe that leaves it open has that of the sizes, or of the model that was begun with."""
+    shown = card(tmp_path, recipe=RECIPE, config=ChineseBertConfig(**SIZES, pronunciation_loss_weight=0.5))
+    assert "| pronunciation_loss_weight | 0.5 |" in shown
+
+
 def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
     shown = card(tmp_path, started_from="/home/somebody/models/bert-base/")
     assert "somebody" not in shown

@@ -1,5 +1,7 @@
 """Logging back-ends that fail in the middle of a run, and before it."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,14 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import CallbackHandler
 
+from chinesebert.errors import InputError
+from chinesebert.training.pretraining import build_callbacks
 from chinesebert.training.reporting import Reporting
+from tests.test_held_out import settings_of
+from tests.test_pretraining import SETTINGS
+
+# A back-end that this environment lacks.
+MISSING = next(name for name in ("clearml", "wandb", "mlflow", "dvclive") if importlib.util.find_spec(name) is None)
 
 
 class Backend(TrainerCallback):
@@ -72,3 +81,13 @@ def test_tensorboard_that_cannot_write_ends_nothing(tmp_path: Any, capsys: pytes
     (tmp_path / "runs").write_text("")  # where its folder would be
     train(TensorBoardCallback(), str(tmp_path))
     assert "warning: TensorBoardCallback fails" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_not_installed_is_refused_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    args = settings_of(SETTINGS, tmp_path / "recipe.yaml", report_to=MISSING)
+    with pytest.raises(InputError, match=r"report_to: .*Callback cannot be used .*install"):
+        build_callbacks(args)

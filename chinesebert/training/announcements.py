@@ -1,6 +1,7 @@
 """What is told of a run, before it begins and with the model that it leaves."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ from chinesebert.training.environment import hardware_facts, version_facts
 from chinesebert.training.model_card import CardCorpus, CardFacts
 from chinesebert.training.overlap import count_overlap
 from chinesebert.training.run_record import read_run
+
+Changes = dict[str, list[Any]]
+"""Settings that were changed, by name: the value before, and the value now."""
+# Settings that say where this start begins and ends up, and nothing of what is trained.
+_SETTINGS_OF_A_START = {"resume", "output_dir", "dry_run", "dry_run_mfu", "dry_run_ranks", "dry_run_device"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,26 @@ class Subject:
         return [seen.get(f"epochs_corpus_{number}", seen["epoch"]) for number in range(1, len(self.corpora) + 1)]
 
 
+def changed_settings(before: dict[str, Any], now: dict[str, Any]) -> Changes:
+    """What a run that goes on does with other settings than before: name, then value before and now.
+
+    Args:
+        before: the settings that its checkpoint was written with, as they were read from JSON.
+        now: those it has now.
+    """
+    read = json.loads(json.dumps(now, default=str))
+    return {
+        name: [before[name], value]
+        for name, value in read.items()
+        if name in before and before[name] != value and name not in _SETTINGS_OF_A_START
+    }
+
+
+def describe_changes(changes: Changes) -> list[str]:
+    """A line for each setting that is not what it was."""
+    return [f"changed  {name}: was {before}, is {now} from here on" for name, (before, now) in changes.items()]
+
+
 def start_facts(subject: Subject) -> dict[str, Any]:
     """What the log says at the start: all that the report needs besides the figures."""
     args = subject.args
@@ -83,6 +109,7 @@ def card_facts(subject: Subject, progress: Progress) -> CardFacts:
             for corpus, seen in zip(subject.corpora, passes, strict=True)
         ],
         recipe=subject.settings(),
+        changes=record.changes(),
         results={name: value for name, value in last.items() if name.startswith("eval_")},
         results_step=last.get("step"),
         versions=version_facts(),

@@ -14,6 +14,7 @@ file: each step seeds its own (``loop.py``).
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import re
@@ -38,6 +39,7 @@ HF_DIRECTORY = "hf"
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.yaml"
 UNFINISHED = ".unfinished"
+SET_ASIDE = "set-aside"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _CHUNK = 1 << 20
 # Facts that are digests, which tell nobody anything.
@@ -45,7 +47,7 @@ _UNREADABLE = {
     "tokenizer": "another tokenizer (vocabulary, readings or normalisation)",
     "text": "other corpora than those in train_data now",
 }
-Facts = dict[str, int | str]
+Facts = dict[str, int | float | str | None]
 
 
 class SaveError(Exception):
@@ -80,12 +82,12 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
     if not output_dir.is_dir():
         return []
-    found = [
-        (int(match[1]), path)
-        for path in output_dir.iterdir()
-        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
-    ]
-    return [path for _, path in sorted(found)]
+    found = [path for path in output_dir.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=_step_of)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def find_checkpoint(output_dir: Path, resume: str, facts: Facts, warn: Callable[[str], None] = print) -> Path | None:
@@ -170,9 +172,10 @@ def _read_run(checkpoint: Path) -> dict[str, Any]:
 def _check_fits(checkpoint: Path, facts: Facts) -> None:
     saved = _read_run(checkpoint)["facts"]
     for name, now in facts.items():
-        if saved.get(name) == now:
+        # A checkpoint of an earlier version does not tell of all.
+        if name not in saved or saved[name] == now:
             continue
-        difference = _UNREADABLE.get(name) or f"{name} {saved.get(name)}, this run has {now}"
+        difference = _UNREADABLE.get(name) or f"{name} {saved[name]}, this run has {now}"
         raise InputError(
             f"{checkpoint}: was written with {difference}; run with the same, or start afresh in another --output_dir"
         )
@@ -181,6 +184,12 @@ def _check_fits(checkpoint: Path, facts: Facts) -> None:
 def read_progress(checkpoint: Path) -> Progress:
     """Where the run stood that wrote a checkpoint."""
     return Progress(**_read_run(checkpoint)["progress"])
+
+
+def read_settings(checkpoint: Path) -> dict[str, Any]:
+    """The settings that a checkpoint was written with; none of one that an earlier version has written."""
+    settings: dict[str, Any] = _read_run(checkpoint).get("settings") or {}
+    return settings
 
 
 def load_weights(checkpoint: Path, model: nn.Module) -> None:
@@ -202,8 +211,7 @@ def save_checkpoint(
     output_dir: Path,
     partitions: Partitions,
     progress: Progress,
-    facts: Facts,
-    versions: dict[str, str],
+    about: dict[str, Any],
     save_hf: Callable[[Path, dict[str, torch.Tensor]], None],
 ) -> Path:
     """Writes ``checkpoint-STEP``; all ranks must call it, the first one writes.
@@ -212,8 +220,8 @@ def save_checkpoint(
         output_dir: of the run.
         partitions: weights and optimizer state.
         progress: where the run stands.
-        facts: what the run is.
-        versions: of the libraries, for whoever reads the file.
+        about: what ``run.json`` is to say besides: the ``facts`` of the run (``find_checkpoint``), its ``settings``
+            (``read_settings``), and the ``versions`` of the libraries, for whoever reads the file.
         save_hf: writes model and tokenizer to a folder; is given the trained weights by name.
 
     Returns:
@@ -231,7 +239,7 @@ def save_checkpoint(
         else:
             write = functools.partial(save_file, tensors, unfinished / f"optimizer-{key}.safetensors")
         on_first_rank(write)
-    run = {"progress": dataclasses.asdict(progress), "facts": facts, "versions": versions}
+    run = {"progress": dataclasses.asdict(progress), **about}
     on_first_rank(lambda: _finish(unfinished, final, run))
     return final
 
@@ -292,10 +300,66 @@ def remove_unfinished(output_dir: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def prune_checkpoints(output_dir: Path, keep: int | None) -> None:
-    """Removes all but the newest ``keep`` checkpoints; None keeps all."""
-    if keep:
-        for path in list_checkpoints(output_dir)[:-keep]:
-            gone = path.with_name(f".{path.name}.removed")  # at once: half a checkpoint is not to be seen
+def later_checkpoints(output_dir: Path, checkpoint: Path | None) -> list[Path]:
+    """The checkpoints in a folder that a run which goes on from ``checkpoint`` does not come from.
+
+    Those are the ones after it: a user went back, or they are damaged. Of a checkpoint that lies elsewhere, it is all.
+    """
+    if checkpoint is None:
+        return []
+    existing = list_checkpoints(output_dir)
+    places = [path.resolve() for path in existing]
+    here = checkpoint.resolve()
+    return existing[places.index(here) + 1 :] if here in places else existing
+
+
+def set_aside(output_dir: Path, checkpoint: Path | None, log: Path) -> Path | None:
+    """Moves what ``later_checkpoints`` names to a folder of its own, with a copy of the log, where neither pruning nor
+    ``auto`` takes them for this run's own.
+
+    Args:
+        output_dir: of the run.
+        checkpoint: that it goes on from.
+        log: of the run, whose later lines are about to go.
+
+    Returns:
+        The folder, ``set-aside-1`` or the next number that is free; None where there is nothing to move.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    later = later_checkpoints(output_dir, checkpoint)
+    if not later:
+        return None
+    names = (output_dir / f"{SET_ASIDE}-{number}" for number in itertools.count(1))
+    folder = next(path for path in names if not path.exists())
+    folder.mkdir()
+    if log.is_file():
+        shutil.copy2(log, folder / log.name)
+    for path in reversed(later):  # after a kill in between, those that are left still follow one another
+        os.rename(path, folder / path.name)
+    return folder
+
+
+def prune_checkpoints(output_dir: Path, keep: int | None, newest: Path, warn: Callable[[str], None] = print) -> None:
+    """Removes old checkpoints until ``keep`` are left, the newest of them ``newest``; None keeps all.
+
+    What cannot be removed stays, with a warning: the checkpoint that was just saved is worth more than the space.
+
+    Args:
+        output_dir: of the run.
+        keep: how many to keep.
+        newest: the one that was just saved; whatever has a higher number is not looked at.
+        warn: is told of what cannot be removed.
+    """
+    if not keep:
+        return
+    older = [path for path in list_checkpoints(output_dir) if _step_of(path) <= _step_of(newest)]
+    for path in older[:-keep]:
+        gone = path.with_name(f".{path.name}.removed")  # at once: half a checkpoint is not to be seen
+        try:
             os.rename(path, gone)
+        except OSError as error:
+            warn(f"\nwarning: {path}: could not be removed ({error.strerror}); training goes on")
+        else:
             shutil.rmtree(gone, ignore_errors=True)

@@ -21,6 +21,7 @@ _LICENSE = "# license: …   yours to choose; the texts the model was trained on
 # Settings of a recipe that made the model what it is, in this order; paths, and what only says how a run is kept, are
 # nobody else's business.
 _SHOWN_SETTINGS = (
+    "data_weights",
     "max_steps",
     "global_batch_size",
     "max_length",
@@ -30,12 +31,14 @@ _SHOWN_SETTINGS = (
     "batch_size_ramp_steps",
     "masking_strategy",
     "masking_probability",
+    "masking_probability_end",
     "whole_word_probability",
     "single_sentence_probability",
     "isolate_documents",
+    "pronunciation_loss_weight",
     "optimizer",
-    "optim",
     "learning_rate",
+    "glyph_learning_rate_scale",
     "warmup_steps",
     "lr_scheduler_type",
     "lr_scheduler_kwargs",
@@ -47,6 +50,14 @@ _SHOWN_SETTINGS = (
     "bf16",
     "seed",
 )
+# Values of settings that ask for nothing.
+_NOTHING: dict[str, tuple[Any, ...]] = {
+    "data_weights": (None, []),
+    "phases": (None, []),
+    "pronunciation_loss_weight": (None, 0),
+    "glyph_learning_rate_scale": (None, 1),
+    "lr_scheduler_kwargs": (None, {}),
+}
 _RESULTS = (
     ("eval_loss", "loss (nats a masked token)", "{:.3f}"),
     ("eval_whole_word_loss", "loss, whole words masked", "{:.3f}"),
@@ -99,7 +110,8 @@ class CardFacts:
         steps: optimizer steps.
         tokens_seen: tokens of text that were read, repeats included.
         corpora: that it was trained on; of a name that is a path, only the last part is told.
-        recipe: the resolved settings of the run.
+        recipe: the resolved settings of the run, as they were at its end.
+        changes: (step, {setting: [before, after]}) where it went on with other settings.
         results: of the last evaluation, by the names of the log (``eval_…``); empty without one.
         results_step: of that evaluation.
         versions, hardware: ``environment``'s.
@@ -113,6 +125,7 @@ class CardFacts:
     tokens_seen: int
     corpora: Sequence[CardCorpus]
     recipe: Mapping[str, Any]
+    changes: Sequence[tuple[int, Mapping[str, Sequence[Any]]]] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     results_step: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -152,8 +165,7 @@ def _card(facts: CardFacts) -> Iterator[str]:
     yield "## Training\n"
     start = "from scratch" if facts.started_from is None else f"from the weights of {_bare(facts.started_from)}"
     yield f"{facts.steps:,} steps {start}; {facts.tokens_seen:,} tokens of text were read.\n"
-    settings = [(name, _cell(facts.recipe[name])) for name in _SHOWN_SETTINGS if facts.recipe.get(name) is not None]
-    yield from _table(("setting", "value"), settings)
+    yield from _table(("setting", "value"), _settings(facts))
     yield from _results(facts)
     yield "## Made with\n"
     yield from _table(("", ""), [(name, _cell(value)) for name, value in {**facts.versions, **facts.hardware}.items()])
@@ -172,6 +184,29 @@ def _sizes(facts: CardFacts) -> Iterator[tuple[str, str]]:
     yield "vocabulary", f"{config.vocab_size:,} tokens, {config.num_syllables:,} syllables"
     trained = "trained" if config.glyph_trainable else "not trained"
     yield "glyphs", f"{config.num_glyph_fonts} fonts of {config.glyph_size} x {config.glyph_size} pixels, {trained}"
+
+
+def _settings(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    config = facts.config
+    # What a recipe leaves open is as the model has it.
+    recipe = {**facts.recipe, "pronunciation_loss_weight": config.pronunciation_loss_weight}
+    for name in _SHOWN_SETTINGS:
+        earlier = [(step, changed[name][0]) for step, changed in facts.changes if name in changed]
+        if earlier or _decides(name, recipe):
+            until = [f"{_cell(value)} to step {step:,}" for step, value in earlier]
+            yield name, ", then ".join([*until, _cell(recipe.get(name))])
+    yield "dropout, of attention", f"{config.hidden_dropout_prob}, {config.attention_probs_dropout_prob}"
+
+
+def _decides(name: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether a setting has a part in a run with this recipe."""
+    if name == "max_length":  # each phase has its own
+        return not recipe.get("phases") and name in recipe
+    if name == "batch_size_ramp_steps":
+        return bool(recipe.get("batch_size_start"))
+    if name == "whole_word_probability":  # the other strategies do not look at it
+        return recipe.get("masking_strategy") == "wwm+char" and name in recipe
+    return recipe.get(name) not in _NOTHING.get(name, (None,))
 
 
 def _results(facts: CardFacts) -> Iterator[str]:

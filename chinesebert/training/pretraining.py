@@ -21,7 +21,9 @@ from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from chinesebert.training.announcements import (
     Subject,
+    changed_settings,
     describe,
+    describe_changes,
     describe_end,
     plan_of,
     warn_of_overlap,
@@ -37,6 +39,7 @@ from chinesebert.training.checkpoints import (
     load_weights,
     prune_checkpoints,
     read_progress,
+    read_settings,
     save_checkpoint,
 )
 from chinesebert.training.cloze import read_cloze
@@ -54,10 +57,9 @@ from chinesebert.training.environment import version_facts
 from chinesebert.training.evaluation import evaluate, guess
 from chinesebert.training.flops import count_batch
 from chinesebert.training.loop import Parts, TrainingLoop
-from chinesebert.training.output_folder import open_output, publish_model, refuse_file
+from chinesebert.training.output_folder import has_report, is_complete, open_output, publish_model, refuse_file
 from chinesebert.training.report import write_report_if_possible
 from chinesebert.training.reporting import Reporting
-from chinesebert.training.run_log import RunLog
 from chinesebert.training.starting_point import starting_model
 from chinesebert.training.stopping import StopRequest
 from chinesebert.training.throughput import Meter
@@ -98,13 +100,16 @@ def pretrain(args: PretrainingArguments) -> None:
     facts = run_facts(args, inputs.tokenizer, subject.model, subject.rows, subject.corpora)
     checkpoint = _agreed_checkpoint(Path(args.output_dir or ""), args.resume, facts)
     progress = read_progress(checkpoint) if checkpoint else Progress()
-    if progress.step >= args.max_steps:
+    if checkpoint is not None and progress.step >= args.max_steps:
         _tell(args, f"finished already: {checkpoint} of {args.max_steps:,} steps; to go on, raise --max_steps")
-        publish_model(subject, progress)
-        return
-    engine, log = _begin(inputs, checkpoint, progress)
-    stopped = _train(inputs, engine, log, progress, facts, stop)
-    _end(subject, progress, stopped)
+        if _agreed(functools.partial(is_complete, args, checkpoint, progress)):
+            publish_model(subject, progress, checkpoint)
+            _write_report(args)
+            return
+        # Without a step, the loop makes up for what the run has left out.
+    parts, save = _begin(inputs, checkpoint, progress, facts)
+    stopped = _train(inputs, parts, stop)
+    _end(subject, progress, save.newest, stopped)
 
 
 def _tell(args: PretrainingArguments, text: str) -> None:
@@ -124,31 +129,30 @@ def _read_inputs(args: PretrainingArguments) -> _Inputs:
     return _Inputs(Subject(args, corpora, model, rows), held_out, tokenizer, cloze, learning_rate)
 
 
-def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress) -> tuple[TrainingEngine, RunLog | None]:
-    """Tells what is about to run and starts the engine; only then writes to ``output_dir``."""
+def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress, facts: Facts) -> tuple[Parts, "_Saver"]:
+    """Tells what is about to run and builds all that it needs; only then writes to ``output_dir``."""
     subject, args = inputs.subject, inputs.subject.args
     if args.process_index == 0:
         describe(subject)
         warn_of_overlap(subject.corpora, inputs.held_out)
     _tell(args, f"resume   {checkpoint or 'none, starts afresh'}")
+    changed = changed_settings(read_settings(checkpoint), subject.settings()) if checkpoint else {}
+    for line in describe_changes(changed):
+        _tell(args, line)
     engine = _start_engine(args, subject.model, checkpoint, progress)
+    save = _Saver(inputs, engine, progress, facts, checkpoint)
+    parts = _loop_parts(inputs, engine, progress, save)
     # Nothing is written before this: all that can be refused has been.
-    return engine, open_output(subject, checkpoint, progress)
+    with parts.meter.paused():
+        parts.log = open_output(subject, checkpoint, progress, changed)
+    return parts, save
 
 
-def _train(
-    inputs: _Inputs,
-    engine: TrainingEngine,
-    log: RunLog | None,
-    progress: Progress,
-    facts: Facts,
-    stop: StopRequest,
-) -> str | None:
+def _train(inputs: _Inputs, parts: Parts, stop: StopRequest) -> str | None:
     """Trains to the last step, or until the run is asked to stop; returns why it stopped."""
     args, rows = inputs.subject.args, inputs.subject.rows
-    parts = _loop_parts(inputs, engine, log, progress, _saver(inputs, engine, progress, facts))
     state = TrainerState(
-        global_step=progress.step,
+        global_step=parts.progress.step,
         max_steps=args.max_steps,
         is_local_process_zero=args.local_process_index == 0,
         is_world_process_zero=args.process_index == 0,
@@ -156,10 +160,12 @@ def _train(
     return TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
 
 
-def _loop_parts(
-    inputs: _Inputs, engine: TrainingEngine, log: RunLog | None, progress: Progress, save: Callable[[], Path]
-) -> Parts:
-    """What the loop works with."""
+def _loop_parts(inputs: _Inputs, engine: TrainingEngine, progress: Progress, save: Callable[[], Path]) -> Parts:
+    """What the loop works with, but for the log: that is written to ``output_dir``.
+
+    Raises:
+        InputError: a logging back-end cannot be used.
+    """
     args, model, tokenizer, held_out = inputs.subject.args, inputs.subject.model, inputs.tokenizer, inputs.held_out
     peak = mean_over_ranks(device_peak(args.device, torch.bfloat16 if args.bf16 else torch.float32), args.device)
     boundaries = (tokenizer.cls_token_id, tokenizer.sep_token_id)
@@ -176,41 +182,58 @@ def _loop_parts(
         complete=guesses if inputs.cloze else None,
         save=save,
         changed=_FilesOf(inputs.subject.corpora + held_out).first_changed,
-        log=log,
-        handler=CallbackHandler(_callbacks(args), model, tokenizer, None, None),
+        log=None,
+        handler=CallbackHandler(build_callbacks(args), model, tokenizer, None, None),
         pronunciation_loss_weight=model.config.pronunciation_loss_weight,
     )
 
 
-def _saver(inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: Facts) -> Callable[[], Path]:
-    """What writes a checkpoint of where the run stands, and then removes old ones."""
-    args, write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
-    output_dir = Path(args.output_dir or "")
+class _Saver:
+    """Writes a checkpoint of where the run stands, and then removes old ones.
 
-    def save() -> Path:
-        path = save_checkpoint(output_dir, engine.partitions, progress, facts, version_facts(), write_hf)
+    Attributes:
+        newest: the last checkpoint that was written, or what the run goes on from; None without one.
+    """
+
+    def __init__(
+        self, inputs: _Inputs, engine: TrainingEngine, progress: Progress, facts: Facts, newest: Path | None
+    ) -> None:
+        self._args, self._write_hf = inputs.subject.args, _hf_writer(inputs.subject.model, inputs.tokenizer)
+        self._engine, self._progress, self._facts = engine, progress, facts
+        self._settings = inputs.subject.settings()
+        self.newest = newest
+
+    def __call__(self) -> Path:
+        args, output_dir = self._args, Path(self._args.output_dir or "")
+        about = {"facts": self._facts, "settings": self._settings, "versions": version_facts()}
+        path = save_checkpoint(output_dir, self._engine.partitions, self._progress, about, self._write_hf)
+        self.newest = path
         if args.process_index == 0:
-            prune_checkpoints(output_dir, args.save_total_limit)
+            prune_checkpoints(output_dir, args.save_total_limit, path, functools.partial(print, flush=True))
         return path
 
-    return save
 
-
-def _end(subject: Subject, progress: Progress, stopped: str | None) -> None:
+def _end(subject: Subject, progress: Progress, newest: Path | None, stopped: str | None) -> None:
     """What a run leaves and says at its end; of one that was stopped, where it goes on."""
-    args, output_dir = subject.args, Path(subject.args.output_dir or "")
+    args = subject.args
     if stopped:
-        saved = f"checkpoint-{progress.step}"
-        _tell(
-            args,
-            f"\nstopped by {stopped} after step {progress.step:,}; {output_dir / saved} is saved, the same command "
-            "goes on from there",
-        )
+        # A run that was told where to begin would begin there again.
+        again = args.resume == "auto" or newest == Path(args.resume)
+        how = "the same command" if again else "the same command with --resume auto"
+        _tell(args, f"\nstopped by {stopped} after step {progress.step:,}; {newest} is saved, {how} goes on from there")
         return
-    publish_model(subject, progress)
+    if newest is not None:
+        publish_model(subject, progress, newest)
+    _write_report(args)
     if args.process_index == 0:
-        print(write_report_if_possible(output_dir), flush=True)
         describe_end(subject, progress.consumed_samples)
+
+
+def _write_report(args: PretrainingArguments) -> None:
+    """Writes the report, on the first rank, where it is not there or older than the log."""
+    output_dir = Path(args.output_dir or "")
+    if args.process_index == 0 and not has_report(output_dir):
+        print(write_report_if_possible(output_dir), flush=True)
 
 
 def run_facts(
@@ -221,17 +244,37 @@ def run_facts(
     corpora: list[PreparedCorpus],
 ) -> Facts:
     """What must be equal for a run to go on from a checkpoint: the model, and all that the order of samples needs."""
-    sizes = model.config
     return {
-        "model": f"{sizes.num_hidden_layers} layers, {sizes.hidden_size} hidden, {sizes.num_attention_heads} heads, "
-        f"{sizes.intermediate_size} between",
+        **model_facts(model),
         "tokenizer": tokenizer.fingerprint,
+        # After all that changes it, which is to be named.
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "text": " ".join(corpus.fingerprint[:16] for corpus in corpora),
         "batches": args.timeline.describe(),
         "seed": args.seed,
         "rows": _rows_drawn_from(rows),
+        **masking_facts(args),
     }
+
+
+def model_facts(model: ChineseBertForMaskedLM) -> Facts:
+    """The facts of a model."""
+    sizes = model.config
+    return {
+        "model": f"{sizes.num_hidden_layers} layers, {sizes.hidden_size} hidden, {sizes.num_attention_heads} heads, "
+        f"{sizes.intermediate_size} between",
+        "glyph_trainable": sizes.glyph_trainable,
+        "pronunciation_loss_weight": sizes.pronunciation_loss_weight,
+    }
+
+
+def masking_facts(args: PretrainingArguments) -> Facts:
+    """What decides how the text of a sample is laid out and masked, besides the seed."""
+    names = ["single_sentence_probability", "isolate_documents"]
+    names += ["masking_strategy", "masking_probability", "masking_probability_end"]
+    if args.masking_strategy == "wwm+char":  # the others do not look at it
+        names.append("whole_word_probability")
+    return {name: getattr(args, name) for name in names}
 
 
 def _rows_drawn_from(rows: PhasedRows) -> str:
@@ -264,11 +307,21 @@ def _starting_model(args: PretrainingArguments, tokenizer: ChineseBertTokenizer)
 
 
 def _agreed_checkpoint(output_dir: Path, resume: str, facts: Facts) -> Path | None:
-    """What the first rank finds: the others may see a folder that is changing."""
+    warn = functools.partial(print, flush=True)
+    checkpoint: Path | None = _agreed(lambda: find_checkpoint(output_dir, resume, facts, warn))
+    return checkpoint
+
+
+def _agreed(find: Callable[[], Any]) -> Any:
+    """What the first rank finds: the others may see a folder that is changing, or none.
+
+    Raises:
+        InputError: it raised that or ``OSError``, on all ranks.
+    """
     found: list[Any] = [None, None]
     if not dist.is_initialized() or dist.get_rank() == 0:
         try:
-            found[0] = find_checkpoint(output_dir, resume, facts, functools.partial(print, flush=True))
+            found[0] = find()
         except (InputError, OSError) as error:  # OSError: a folder that cannot be read
             found[1] = str(error)
     if dist.is_initialized():
@@ -374,9 +427,21 @@ def _hf_writer(
     return write
 
 
-def _callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
-    reporting = get_reporting_integration_callbacks(args.report_to)
-    callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *(Reporting(make()) for make in reporting)]
+def build_callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
+    """What listens to a run: the logging back-ends of ``report_to``, and the progress bar.
+
+    Raises:
+        InputError: a back-end cannot be used: its package is not installed, most likely.
+    """
+    callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
+    for make in get_reporting_integration_callbacks(args.report_to):
+        try:
+            callbacks.append(Reporting(make()))
+        except Exception as error:  # of a library that is not ours
+            raise InputError(
+                f"report_to: {make.__name__} cannot be used ({' '.join(str(error).split())}); install what it needs, "
+                "or leave it out of report_to"
+            ) from error
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
 
 

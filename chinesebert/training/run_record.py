@@ -37,6 +37,12 @@ class RunRecord:
         """What the newest start or resume says of the run (``versions``, ``hardware``, …); None where nothing."""
         return next((entry[name] for entry in reversed(self.events("start", "resume")) if name in entry), None)
 
+    def changes(self) -> list[tuple[int, dict[str, list[Any]]]]:
+        """(step, {setting: [before, after]}) wherever the run went on with other settings, in the order of steps."""
+        # Of several starts at one step, the last is what the steps after it were made with.
+        starts = {entry["step"]: entry.get("changed") for entry in self.events("start", "resume")}
+        return [(step, changed) for step, changed in sorted(starts.items()) if changed]
+
     def points(self, name: str) -> list[tuple[int, float]]:
         """(step, value) of a measure wherever it was logged as a number."""
         return [(entry["step"], entry[name]) for entry in self.entries if isinstance(entry.get(name), int | float)]
