@@ -6,6 +6,8 @@ ranks, and change length and batch size on the way. Settings, logging back-ends 
 """
 
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -109,6 +111,30 @@ class TrainingLoop:
             TrainingStopped: gradients are not finite step after step, the corpus changes, or a checkpoint cannot be
                 written and the run is to stop then.
         """
+        try:
+            return self._run()
+        except TrainingStopped:
+            raise
+        except Exception as error:
+            # More of the loader's workers may have died, and torch would raise for each, wherever the program is then.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if (changed := self._parts.changed()) is None:
+                raise
+            raise self._lost(changed) from error
+
+    def _lost(self, changed: str) -> TrainingStopped:
+        """What a run says that failed because its corpus had changed.
+
+        The kernel ends a loader's worker that reads what has been cut off; torch takes that for a lack of shared
+        memory, the other ranks for a lost connection, and numbers that are no text for a model of another vocabulary.
+        All ranks of a machine say so: the first may be ended before it can.
+        """
+        message = f"{changed}: changed while it is trained on, and what was read of it is gone; prepare it elsewhere"
+        if self._args.local_process_index != 0:
+            print(f"rank {self._args.process_index}: {message}", file=sys.stderr, flush=True)
+        return TrainingStopped(message)
+
+    def _run(self) -> str | None:
         parts, args = self._parts, self._args
         self._control = parts.handler.on_train_begin(args, self._state, self._control)
         parts.engine.model.train()
