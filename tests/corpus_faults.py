@@ -19,6 +19,15 @@ def scramble(path: str, step: int) -> None:
     _before(step, lambda: _write(path, os.urandom(Path(path).stat().st_size * 4 // 5)))
 
 
+def change_a_byte(path: str, step: int) -> None:
+    """A file of the same size, all but one byte as it was."""
+    content = Path(path).read_bytes()
+    middle = len(content) // 2
+    _before(
+        step, lambda: Path(path).write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    )
+
+
 def _write(path: str, content: bytes) -> None:
     with open(path, "r+b") as file:
         file.seek((Path(path).stat().st_size - len(content)) // 2)

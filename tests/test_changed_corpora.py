@@ -36,3 +36,19 @@ def test_what_a_change_breaks_is_told_as_a_change(
     )
     assert f"{shard}: changed while it is trained on" in error_of(shown)
     assert checkpoints(tmp_path / "out") == ["checkpoint-2"]
+
+
+@pytest.mark.parametrize("save_steps", [1000, 4], ids=["at the end", "on the way"])
+def test_no_checkpoint_is_written_after_a_change(
+    rank_server: RankServer, recipe: Settings, shard: Path, tmp_path: Path, save_steps: int
+) -> None:
+    """The run ends before it would look at the files of its own accord, which it does every ten seconds."""
+    shown = rank_server.run(
+        recipe | {"max_steps": 5, "save_steps": save_steps},
+        status=2,
+        before="tests.corpus_faults:change_a_byte",
+        options=(str(shard), 4),
+    )
+    assert f"{shard}: changed while it is trained on; prepare it elsewhere" in error_of(shown)
+    assert checkpoints(tmp_path / "out") == []
+    assert not (tmp_path / "out" / "hf").exists()

@@ -197,9 +197,7 @@ class TrainingLoop:
         *losses, stop, changed = self._sum(loss, heard, bool(self._stop), self._corpus_changed())
         self._move_on(step, segment.batch_size, updated, losses, int(read.text_tokens))
         if changed:
-            raise TrainingStopped(
-                f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
-            )
+            raise self._changed()
         if logging:
             self._log(accuracy)
         return (self._stop.reason or "a signal to another rank") if stop else None
@@ -250,12 +248,17 @@ class TrainingLoop:
             f"another seed: --init_from {weights} --seed S --output_dir DIR"
         )
 
-    def _corpus_changed(self) -> bool:
-        """Looks at the files of the corpora now and then, on the first rank."""
-        if self._parts.log is None or time.monotonic() - self._checked < _CHECK_SECONDS:
+    def _corpus_changed(self, now: bool = False) -> bool:
+        """Looks at the files of the corpora, on the first rank: at once, or where the last time is a while ago."""
+        if self._parts.log is None or not (now or time.monotonic() - self._checked >= _CHECK_SECONDS):
             return False
         self._checked = time.monotonic()
         return self._parts.changed() is not None
+
+    def _changed(self) -> TrainingStopped:
+        return TrainingStopped(
+            f"{self._parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
+        )
 
     def _logs(self, step: int) -> bool:
         return self._due_at(step) or (step == 1 and self._args.logging_first_step)
@@ -316,6 +319,9 @@ class TrainingLoop:
 
     def _save(self, last: bool) -> None:
         parts, step = self._parts, self._parts.progress.step
+        # A checkpoint, and what is published at the end, is of the text that the run began with alone.
+        if self._sum(self._corpus_changed(now=True))[0]:
+            raise self._changed()
         try:
             with parts.meter.paused():
                 path = parts.save()
