@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE_SECONDS = 5.0
+_LAUNCHERS = ("deepspeed", "deepspeed.pt", "ds")
+_LAUNCHER_MODULES = ("deepspeed.launcher.launch", "deepspeed.launcher.runner")
 
 
 class StopRequest:
@@ -46,10 +49,24 @@ class StopRequest:
 def _launcher_processes() -> list[tuple[int, int]]:
     """(process, its parent) for this one and the launchers above it; Linux only."""
     found, process = [], os.getpid()
-    while (parent := _parent(process)) and b"deepspeed" in _command(parent):
+    while (parent := _parent(process)) and is_launcher(_command(parent)):
         found.append((process, parent))
         process = parent
     return found or [(0, 0)]
+
+
+def is_launcher(command: Sequence[str]) -> bool:
+    """Whether a command line is that of DeepSpeed's launcher, or of the process of it that starts the ranks of a node.
+
+    A shell, a tool or a script with ``deepspeed`` somewhere in its command line may end long before the run.
+
+    Args:
+        command: the program and its arguments.
+    """
+    words = [word for word in command if not word.startswith("-")][:2]
+    if words and os.path.basename(words[0]).startswith("python"):
+        del words[0]  # an interpreter: `python -u -m deepspeed.launcher.launch …`, `python …/bin/deepspeed …`
+    return bool(words) and (os.path.basename(words[0]) in _LAUNCHERS or words[0] in _LAUNCHER_MODULES)
 
 
 def _is_parent(process: int, parent: int) -> bool:
@@ -64,8 +81,8 @@ def _parent(process: int) -> int:
         return 0
 
 
-def _command(process: int) -> bytes:
+def _command(process: int) -> list[str]:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes()
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return b""
+        return []
