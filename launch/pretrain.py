@@ -26,7 +26,7 @@ from chinesebert.training.slurm import is_slurm_task, ranks_from_slurm
 def main() -> int:
     """Runs one rank; returns its exit status (2 for bad input)."""
     try:
-        alone = _plans_alone()
+        alone = _plans_alone() or _asks_for_help()
         if not alone:
             _find_place()
         _prepare_process()
@@ -46,6 +46,10 @@ def main() -> int:
     finally:
         _leave_process_group()
     return 0
+
+
+def _asks_for_help() -> bool:
+    return any(flag in ("--help", "-h") for flag in sys.argv[1:])
 
 
 def _plans_alone() -> bool:
