@@ -1,14 +1,25 @@
 """What asks a process to stop, and what is a launcher of ranks."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chinesebert.training.stopping import is_launcher
+from chinesebert.training.stopping import StopRequest, is_launcher
 from tests.conftest import ROOT
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts back what signals did before a test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +80,18 @@ def test_the_end_of_a_shell_that_names_deepspeed_is_no_request(tmp_path: Path) -
         pass
     os.close(pipe)
     assert (tmp_path / "said").read_text() == "nothing"
+
+
+def test_a_request_holds_for_what_asks_later(handlers: None) -> None:
+    """A signal while a run starts up is known to its training loop."""
+    early = StopRequest()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert early.reason == "SIGTERM"
+    assert StopRequest().reason == "SIGTERM"
+
+
+def test_a_signal_from_before_there_was_a_request_counts(handlers: None) -> None:
+    stop = StopRequest()
+    assert not stop
+    stop.heed(signal.SIGINT)
+    assert stop.reason == "SIGINT"

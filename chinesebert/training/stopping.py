@@ -21,6 +21,8 @@ class StopRequest:
 
     A signal that comes again some seconds later ends the process at once: something may hang. At once it comes again
     by itself, where launcher and ranks are all sent it: the launcher hands it on.
+
+    What another ``StopRequest`` of this process was asked before holds for a new one, too.
     """
 
     def __init__(self) -> None:
@@ -28,6 +30,14 @@ class StopRequest:
         self._asked = float("inf")
         self._launcher = _launcher_processes()
         self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        for handler in self._before.values():
+            earlier = getattr(handler, "__self__", None)
+            if isinstance(earlier, StopRequest):
+                self.reason, self._asked = self.reason or earlier.reason, min(self._asked, earlier._asked)
+
+    def heed(self, number: int) -> None:
+        """Counts a signal that came before there was this to hear it."""
+        self._on_signal(number, None)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if time.monotonic() > self._asked + _PATIENCE_SECONDS:
