@@ -24,7 +24,7 @@ from chinesebert.errors import InputError
 from chinesebert.training import evaluation
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import StepReader, adder_on_cpu, to_device
-from chinesebert.training.checkpoints import Progress, SaveError
+from chinesebert.training.checkpoints import HF_DIRECTORY, Progress, SaveError, list_checkpoints
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
 from chinesebert.training.run_log import RunLog
@@ -241,11 +241,19 @@ class TrainingLoop:
         if log:
             batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
             where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
-        weights = Path(self._args.output_dir or "") / "checkpoint-N" / "hf"
         raise TrainingStopped(
             f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
-            f"in {where}. Lower the learning rate, or begin another run with the weights of an earlier checkpoint and "
-            f"another seed: --init_from {weights} --seed S --output_dir DIR"
+            f"in {where}. {self._way_on()}"
+        )
+
+    def _way_on(self) -> str:
+        """What to do where the same steps would fail again: other samples need another seed, and so another run."""
+        saved = list_checkpoints(Path(self._args.output_dir or ""))
+        if not saved:
+            return "Begin again with a lower learning rate, or with other samples: --seed S --output_dir DIR"
+        return (
+            f"Go on with a lower learning rate, or begin another run with the weights of {saved[-1].name} or one "
+            f"before, and with other samples: --init_from {saved[-1] / HF_DIRECTORY} --seed S --output_dir DIR"
         )
 
     def _corpus_changed(self, now: bool = False) -> bool:
