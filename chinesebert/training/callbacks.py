@@ -43,6 +43,9 @@ class TensorBoard(TensorBoardCallback):
     start takes back what the one before wrote of later steps than it goes on from.
     """
 
+    logging_dir: str | None
+    tb_writer: Any
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
