@@ -15,18 +15,31 @@ A plan (``--dry_run``) needs no launcher::
 """
 
 import os
+import signal
 import sys
 import warnings
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from chinesebert.errors import InputError
-from chinesebert.training.slurm import is_slurm_task, ranks_from_slurm
+# The imports of the program take seconds: they come when signals are listened to.
+if TYPE_CHECKING:
+    from chinesebert.training.stopping import StopRequest
+
+_signals: list[int] = []
 
 
 def main() -> int:
     """Runs one rank; returns its exit status (2 for bad input)."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _note)
+    from chinesebert.errors import InputError
+    from chinesebert.training.stopping import StopRequest
+
+    stop = StopRequest()
+    for number in _signals:
+        stop.heed(number)
     try:
-        alone = _plans_alone()
+        alone = _plans_alone() or _asks_for_help()
         if not alone:
             _find_place()
         _prepare_process()
@@ -36,6 +49,8 @@ def main() -> int:
         if not (alone and args.dry_run):
             _find_place()  # again, for `--dry_run false`
             _join_ranks(args)
+        if _is_stopped(stop, args):
+            return 0
         from chinesebert.training.pretraining import pretrain
 
         pretrain(args)
@@ -48,13 +63,44 @@ def main() -> int:
     return 0
 
 
+def _note(number: int, frame: FrameType | None) -> None:
+    """What a signal does until the program can do better."""
+    _signals.append(number)
+
+
+def _is_stopped(stop: "StopRequest", args: Any) -> bool:
+    """Whether a rank was asked to stop while they started up: then all end before there is anything to lose."""
+    import torch
+    import torch.distributed as dist
+
+    asked = bool(stop)
+    if dist.is_initialized():
+        requests = torch.tensor(float(asked), device=args.device)
+        dist.all_reduce(requests)
+        asked = requests.item() > 0
+    if not asked:
+        return False
+    if args.process_index == 0:
+        print(f"stopped by {stop.reason or 'a signal to another rank'} before it began; nothing is lost", flush=True)
+    return True
+
+
+def _asks_for_help() -> bool:
+    return any(flag in ("--help", "-h") for flag in sys.argv[1:])
+
+
 def _plans_alone() -> bool:
     """Whether this is a plan that no launcher has started, as may be."""
+    from chinesebert.training.slurm import is_slurm_task
+
     return "--dry_run" in sys.argv and "RANK" not in os.environ and not is_slurm_task(os.environ)
 
 
 def _find_place() -> None:
     """Makes sure that the environment says which rank of how many this is: a launcher has said so, or Slurm has."""
+    from chinesebert.errors import InputError
+    from chinesebert.training.slurm import is_slurm_task, ranks_from_slurm
+
     if "RANK" in os.environ:
         return
     if not is_slurm_task(os.environ):

@@ -1,13 +1,14 @@
 """The settings of a run: recipes, flags that override them, and what is refused."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from chinesebert.errors import InputError
-from chinesebert.training.arguments import _USED, PretrainingArguments, parse_arguments
+from chinesebert.training.arguments import _USED, PretrainingArguments, is_used, parse_arguments
 
 MINIMAL = {
     "train_data": ["corpus"],
@@ -337,3 +338,13 @@ def test_a_plan_is_made_for_the_ranks_it_names(recipe: Path) -> None:
     plan = ["--config", str(recipe), "--dry_run", "--dry_run_ranks"]
     assert parse_arguments([*plan, "2"]).dry_run_ranks == 2
     assert "8 rows cannot be shared by 3 ranks" in refusal([*plan, "3"])
+
+
+def test_help_names_what_can_be_set_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--help"])
+    assert ended.value.code == 0
+    shown = set(re.findall(r"^  --(\w+)", capsys.readouterr().out, re.MULTILINE))
+    assert {"train_data", "max_steps", "learning_rate", "config", "dry_run"} <= shown
+    refused = {name for name in shown - {"config"} if not is_used(name.removeprefix("no_"))}
+    assert refused == set()

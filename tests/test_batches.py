@@ -1,5 +1,6 @@
 """The batches of one step after another, and what all ranks have in them."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,7 +94,8 @@ def assert_equal(one: dict[str, Any], two: dict[str, Any]) -> None:
 
 def test_workers_hand_on_what_one_process_makes(rows: MaskedRows) -> None:
     numbers = [list(range(first, first + 4)) for first in range(0, 24, 4)]
-    alone, workers = (list(build_loader(rows, numbers, with_inputs, count, None, False)) for count in (0, 2))
+    alone = [with_inputs(rows.__getitems__(each)) for each in numbers]
+    workers = list(build_loader(rows, numbers, with_inputs, 2, None, False))
     assert len(alone) == len(workers) == 6
     for one, two in zip(alone, workers, strict=True):
         assert_equal(one, two)
@@ -110,3 +112,11 @@ def test_a_batch_is_packed_into_one_tensor_and_comes_out_as_it_was(rows: MaskedR
     assert again["inputs"]["labels"].data_ptr() == again["labels"].data_ptr()
     storages = {part.untyped_storage().data_ptr() for part in again.values() if isinstance(part, torch.Tensor)}
     assert len(storages) == 1
+
+
+def test_a_process_that_asks_for_no_worker_gets_one(rows: MaskedRows) -> None:
+    """What reads mapped files may be ended by the kernel, and must not be the rank itself."""
+    (where,) = build_loader(
+        rows, [[0]], lambda batch: {"process": os.getpid(), "labels": torch.zeros(1).long()}, 0, None, False
+    )
+    assert where["process"] != os.getpid()

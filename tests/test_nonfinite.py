@@ -1,6 +1,7 @@
 """Losses and gradients that are not finite, on one rank of two: all ranks skip the step, and give up after some."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def test_the_run_gives_up_after_several_in_a_row_and_names_the_samples(
     batch = json.loads((tmp_path / "nonfinite-step-6.json").read_text())
     assert batch == {"step": 6, "sample_indices": list(range(40, 48))}
     assert checkpoints(tmp_path)[-1] == "checkpoint-5"
+
+
+def test_a_run_that_gave_up_says_how_another_can_go_on(
+    rank_server: RankServer, recipe: Settings, tmp_path: Path
+) -> None:
+    recipe = recipe | {"nonfinite_steps": 1, "output_dir": str(tmp_path / "out")}
+    spoilt = {"before": "tests.faults:spoil", "options": ("nan", [3], 1)}
+    shown = rank_server.run(recipe, status=2, **spoilt)
+    flags = re.findall(r"--init_from \S+ --seed \S+ --output_dir \S+", error_of(shown))[0]
+    flags = flags.replace("--seed S", "--seed 5").replace("DIR", str(tmp_path / "other"))
+    rank_server.run(recipe | {"max_steps": 1}, flags=flags.split(" "))
+    assert checkpoints(tmp_path / "other") == ["checkpoint-1"]
+
+
+def test_a_run_that_gave_up_without_a_checkpoint_names_none(
+    rank_server: RankServer, recipe: Settings, tmp_path: Path
+) -> None:
+    spoilt = {"before": "tests.faults:spoil", "options": ("nan", [1], 1)}
+    shown = rank_server.run(recipe | {"nonfinite_steps": 1, "output_dir": str(tmp_path)}, status=2, **spoilt)
+    assert "Begin again with a lower learning rate, or with other samples: --seed S" in error_of(shown)
+    assert "checkpoint" not in error_of(shown)
 
 
 @pytest.mark.slow

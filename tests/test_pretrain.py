@@ -217,9 +217,22 @@ def test_raw_text_is_refused_with_what_to_do(recipe: Settings, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_without_the_launcher_it_says_how_to_start() -> None:
+def run_alone(*flags: str) -> "subprocess.CompletedProcess[str]":
+    """Starts the program without a launcher."""
     environment = {name: value for name, value in os.environ.items() if name != "RANK"}
-    command = [sys.executable, PROGRAM, "--config", "configs/pretrain/demo.yaml"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, PROGRAM, *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_help_needs_no_launcher() -> None:
+    """Messages of the program name ``--help``."""
+    result = run_alone("--help")
+    assert result.returncode == 0, result.stderr
+    assert "--train_data" in result.stdout
+    assert "error:" not in result.stderr
+
+
+def test_without_the_launcher_it_says_how_to_start() -> None:
+    result = run_alone("--config", "configs/pretrain/demo.yaml")
     assert result.returncode == 2
     assert "deepspeed" in error_of(result.stderr)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -88,6 +89,29 @@ def test_sigterm_to_the_ranks_saves_and_ends_well_and_the_same_command_goes_on(
     recipe = tiny_recipe | {"lr_scheduler_type": "constant", "max_steps": step + 2}
     rank_server.run(recipe | {"output_dir": str(output)})
     assert [entry["step"] for entry in entries(output)] == list(range(1, step + 3))
+
+
+def listens(process: int) -> bool:
+    """Whether a process does something of its own when it gets SIGTERM."""
+    try:
+        (caught,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.slow
+def test_a_signal_while_ranks_start_up_ends_them_well(tiny_recipe: Settings, tmp_path: Path) -> None:
+    """They listen before their imports, which take seconds."""
+    process = start(tiny_recipe | {"output_dir": str(tmp_path / "out")}, tmp_path)
+    try:
+        wait_until(lambda: len(descendants(process.pid)) > 1 and len(ranks_of(process)) == 2, "two ranks", process)
+        wait_until(lambda: all(map(listens, ranks_of(process))), "ranks that listen", process)
+        to_ranks(signal.SIGTERM)(process)
+    finally:
+        finish(process, tmp_path, status=0)
+    assert "stopped by SIGTERM before it began; nothing is lost" in printed(tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

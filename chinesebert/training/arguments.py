@@ -228,6 +228,7 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
     """
     parser = _Parser(PretrainingArguments, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="YAML recipe; flags override it")
+    parser.hide_unused()
     names = {item.name for item in dataclasses.fields(PretrainingArguments) if item.init}
     # The launcher appends --local_rank; transformers takes the rank from the environment.
     flags = [arg for arg in argv if not arg.startswith("--local_rank")]
@@ -244,7 +245,13 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
 
 
 class _Parser(HfArgumentParser):
-    """Says what is wrong in a line, where argparse prints hundreds first."""
+    """Says what is wrong in a line, where argparse prints hundreds first; helps with what is used alone."""
+
+    def hide_unused(self) -> None:
+        """Leaves flags that would be refused out of ``--help``."""
+        for action in self._actions:
+            if action.dest not in ("help", "config") and not is_used(action.dest.removeprefix("no_")):
+                action.help = argparse.SUPPRESS
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)

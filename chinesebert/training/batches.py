@@ -79,16 +79,17 @@ def build_loader(
         rows: with ``__getitems__``.
         batches: sample numbers of each micro-batch.
         collate: makes tensors of what ``rows`` gives.
-        workers: processes; 0 to make batches in this one.
+        workers: processes; one at least. A process that reads a mapped file which has been cut off is ended by the
+            kernel: a worker that ends so leaves this one to say what has happened.
         prefetch: micro-batches that each worker has ready.
         pin_memory: for a GPU.
     """
     return BatchLoader(
         rows,
         batch_sampler=batches,
-        collate_fn=functools.partial(_collate_and_pack, collate) if workers else collate,
-        num_workers=workers,
-        prefetch_factor=prefetch if workers else None,
+        collate_fn=functools.partial(_collate_and_pack, collate),
+        num_workers=max(1, workers),
+        prefetch_factor=prefetch,
         pin_memory=pin_memory,
         worker_init_fn=_outlast_signals,
         # A loader draws a seed when it starts: from the global generator, it would shift the dropout of the run.
@@ -105,7 +106,7 @@ class BatchLoader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
-            yield unpack(batch) if isinstance(batch, PackedBatch) else batch
+            yield unpack(batch)
 
 
 class PackedBatch(NamedTuple):

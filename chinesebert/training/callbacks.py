@@ -1,8 +1,10 @@
 """What a run shows while it goes on."""
 
+import os
 from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
 
 
 class PretrainingProgress(ProgressCallback):
@@ -32,6 +34,27 @@ class PretrainingProgress(ProgressCallback):
         line = _line(state.global_step, logs or {})
         if state.is_world_process_zero and self.training_bar is not None and line:
             self.training_bar.write(line)
+
+
+class TensorBoard(TensorBoardCallback):
+    """The figures of all starts of a run as one curve, in ``runs`` or where ``TENSORBOARD_LOGGING_DIR`` says.
+
+    transformers begins a folder at each start, and steps that are done again after a kill are in both. Here the new
+    start takes back what the one before wrote of later steps than it goes on from.
+    """
+
+    logging_dir: str | None
+    tb_writer: Any
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Opens the folder at the step that the run stands at."""
+        if self.logging_dir is None:
+            self.logging_dir = os.path.join(args.output_dir or "", "runs")
+        if state.is_world_process_zero and self.tb_writer is None:
+            self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=state.global_step + 1)
+        super().on_train_begin(args, state, control, **kwargs)
 
 
 def _line(step: int, logs: dict[str, float]) -> str:

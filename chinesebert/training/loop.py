@@ -6,6 +6,8 @@ ranks, and change length and batch size on the way. Settings, logging back-ends 
 """
 
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from chinesebert.errors import InputError
 from chinesebert.training import evaluation
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import StepReader, adder_on_cpu, to_device
-from chinesebert.training.checkpoints import Progress, SaveError
+from chinesebert.training.checkpoints import HF_DIRECTORY, Progress, SaveError, list_checkpoints
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.metrics import MaskedAccuracy
 from chinesebert.training.run_log import RunLog
@@ -109,6 +111,30 @@ class TrainingLoop:
             TrainingStopped: gradients are not finite step after step, the corpus changes, or a checkpoint cannot be
                 written and the run is to stop then.
         """
+        try:
+            return self._run()
+        except TrainingStopped:
+            raise
+        except Exception as error:
+            # More of the loader's workers may have died, and torch would raise for each, wherever the program is then.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if (changed := self._parts.changed()) is None:
+                raise
+            raise self._lost(changed) from error
+
+    def _lost(self, changed: str) -> TrainingStopped:
+        """What a run says that failed because its corpus had changed.
+
+        The kernel ends a loader's worker that reads what has been cut off; torch takes that for a lack of shared
+        memory, the other ranks for a lost connection, and numbers that are no text for a model of another vocabulary.
+        All ranks of a machine say so: the first may be ended before it can.
+        """
+        message = f"{changed}: changed while it is trained on, and what was read of it is gone; prepare it elsewhere"
+        if self._args.local_process_index != 0:
+            print(f"rank {self._args.process_index}: {message}", file=sys.stderr, flush=True)
+        return TrainingStopped(message)
+
+    def _run(self) -> str | None:
         parts, args = self._parts, self._args
         self._control = parts.handler.on_train_begin(args, self._state, self._control)
         parts.engine.model.train()
@@ -171,9 +197,7 @@ class TrainingLoop:
         *losses, stop, changed = self._sum(loss, heard, bool(self._stop), self._corpus_changed())
         self._move_on(step, segment.batch_size, updated, losses, int(read.text_tokens))
         if changed:
-            raise TrainingStopped(
-                f"{parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
-            )
+            raise self._changed()
         if logging:
             self._log(accuracy)
         return (self._stop.reason or "a signal to another rank") if stop else None
@@ -217,19 +241,32 @@ class TrainingLoop:
         if log:
             batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
             where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
-        weights = Path(self._args.output_dir or "") / "checkpoint-N" / "hf"
         raise TrainingStopped(
             f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
-            f"in {where}. Lower the learning rate, or begin another run with the weights of an earlier checkpoint and "
-            f"another seed: --init_from {weights} --seed S --output_dir DIR"
+            f"in {where}. {self._way_on()}"
         )
 
-    def _corpus_changed(self) -> bool:
-        """Looks at the files of the corpora now and then, on the first rank."""
-        if self._parts.log is None or time.monotonic() - self._checked < _CHECK_SECONDS:
+    def _way_on(self) -> str:
+        """What to do where the same steps would fail again: other samples need another seed, and so another run."""
+        saved = list_checkpoints(Path(self._args.output_dir or ""))
+        if not saved:
+            return "Begin again with a lower learning rate, or with other samples: --seed S --output_dir DIR"
+        return (
+            f"Go on with a lower learning rate, or begin another run with the weights of {saved[-1].name} or one "
+            f"before, and with other samples: --init_from {saved[-1] / HF_DIRECTORY} --seed S --output_dir DIR"
+        )
+
+    def _corpus_changed(self, now: bool = False) -> bool:
+        """Looks at the files of the corpora, on the first rank: at once, or where the last time is a while ago."""
+        if self._parts.log is None or not (now or time.monotonic() - self._checked >= _CHECK_SECONDS):
             return False
         self._checked = time.monotonic()
         return self._parts.changed() is not None
+
+    def _changed(self) -> TrainingStopped:
+        return TrainingStopped(
+            f"{self._parts.changed() or 'a corpus'}: changed while it is trained on; prepare it elsewhere"
+        )
 
     def _logs(self, step: int) -> bool:
         return self._due_at(step) or (step == 1 and self._args.logging_first_step)
@@ -290,6 +327,9 @@ class TrainingLoop:
 
     def _save(self, last: bool) -> None:
         parts, step = self._parts, self._parts.progress.step
+        # A checkpoint, and what is published at the end, is of the text that the run began with alone.
+        if self._sum(self._corpus_changed(now=True))[0]:
+            raise self._changed()
         try:
             with parts.meter.paused():
                 path = parts.save()
