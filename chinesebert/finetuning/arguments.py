@@ -1,0 +1,135 @@
+"""The settings of a fine-tuning run: the task's hyper-parameters, overridden by a YAML recipe, overridden by flags."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from chinesebert.errors import InputError
+from chinesebert.finetuning.transfer import TransferArguments
+from chinesebert.tasks.registry import get_task
+from chinesebert.tasks.task import Task
+from chinesebert.training.recipes import parse_settings, read_recipe, value_of
+
+TRUNCATIONS = ("head", "tail", "head+tail")
+
+
+@dataclass
+class FinetuningArguments(TransferArguments, TrainingArguments):
+    """Everything that decides a run. All flags of transformers' ``TrainingArguments`` work; these come on top."""
+
+    task: str | None = field(default=None, metadata={"help": "Name of the task, all, or custom (files of your own)."})
+    data_dir: str | None = field(default=None, metadata={"help": "Folder of the task's files as published."})
+    train_file: list[str] = field(
+        default_factory=list, metadata={"help": "Files to train on, instead of those in data_dir."}
+    )
+    dev_file: list[str] = field(
+        default_factory=list, metadata={"help": "Files to evaluate on, instead of those in data_dir."}
+    )
+    test_file: list[str] = field(
+        default_factory=list, metadata={"help": "Files to predict, instead of those in data_dir."}
+    )
+    validation_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of the training examples held out to evaluate on, where there is no dev file."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on so many examples, drawn by seed."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate and predict so many, the first."})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Model to begin with: a directory of ours, a released ChineseBERT or a plain Chinese BERT."},
+    )
+    random_weights: bool = field(
+        default=False,
+        metadata={"help": "Draw the weights anew; of the model only sizes, glyphs and tokenizer are kept: a baseline."},
+    )
+    max_seq_length: int = field(default=128, metadata={"help": "Tokens of an input at most. Default: the task's."})
+    doc_stride: int = field(
+        default=128, metadata={"help": "Tokens that neighbouring windows share, where texts are read in windows."}
+    )
+    truncation: str = field(
+        default="head", metadata={"help": f"What is kept of texts that are too long: {', '.join(TRUNCATIONS)}."}
+    )
+    seeds: int = field(
+        default=1, metadata={"help": "Runs with seed, seed+1, …; mean, standard deviation and maximum are reported."}
+    )
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace a finished run in output_dir."})
+
+    # Other defaults than transformers' own.
+    output_dir: str | None = field(default=None, metadata={"help": "Where model, scores and predictions go."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When the dev split is scored: no, steps, epoch."})
+    save_strategy: str = field(default="best", metadata={"help": "When checkpoints are kept: no, steps, epoch, best."})
+    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints that are kept."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best model on the dev split."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Inputs a device scores at a time."})
+    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    report_to: str | list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "Logging back-ends."})
+
+    def __post_init__(self) -> None:
+        for name in ("eval_strategy", "save_strategy"):
+            if getattr(self, name) is False:  # YAML reads `no` as false
+                setattr(self, name, "no")
+        _check(self)
+        self.remove_unused_columns = False  # inputs hold what the model reads, and nothing else
+        if not self.do_train:
+            self.eval_strategy, self.save_strategy, self.load_best_model_at_end = "no", "no", False
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise InputError(" ".join(str(error).split())) from error
+
+
+def task_named(argv: Sequence[str]) -> str:
+    """The task that flags or recipe name.
+
+    Raises:
+        InputError: neither does.
+    """
+    name = value_of("task", argv)
+    recipe = value_of("config", argv)
+    if name is None and recipe is not None:
+        name = read_recipe(recipe).get("task")
+    if name is None:
+        raise InputError("task is not set. Give --task NAME, e.g. --task tnews")
+    return str(name)
+
+
+def parse_arguments(argv: Sequence[str], task: Task | None = None) -> FinetuningArguments:
+    """Reads ``--config FILE`` and flags; what neither sets is as the task's hyper-parameters say.
+
+    Raises:
+        InputError: the recipe cannot be read, a key or flag is unknown, or something that every run needs is missing.
+    """
+    task = task or get_task(task_named(argv))
+    return parse_settings(FinetuningArguments, argv, defaults=hyperparameters(task))
+
+
+def hyperparameters(task: Task) -> dict[str, Any]:
+    """The task's hyper-parameters by the names of flags."""
+    values = dataclasses.asdict(task.defaults)
+    return {**{name: value for name, value in values.items() if name not in ("source", "extra")}, **task.defaults.extra}
+
+
+def _check(args: FinetuningArguments) -> None:
+    needed = {
+        "model_name_or_path": "--model_name_or_path DIR: a pretrained or fine-tuned model",
+        "output_dir": "--output_dir DIR: where model, scores and predictions go",
+    }
+    for name, what in needed.items():
+        if not getattr(args, name):
+            raise InputError(f"{name} is not set. Give {what}")
+    if not (args.do_train or args.do_eval or args.do_predict):
+        raise InputError("there is nothing to do. Give --do_train, --do_eval, --do_predict, or several of them")
+    if args.truncation not in TRUNCATIONS:
+        raise InputError(f"truncation is {args.truncation}: it must be one of {', '.join(TRUNCATIONS)}")
+    if not 0 <= args.validation_share < 1:
+        raise InputError(f"validation_share is {args.validation_share}: it must be at least 0 and below 1")
+    for name in ("seeds", "max_seq_length", "max_train_samples", "max_eval_samples"):
+        value = getattr(args, name)
+        if value is not None and (value != int(value) or value < 1):
+            raise InputError(f"{name} is {value}: it must be a whole number above 0")
+    for name in ("train_file", "dev_file", "test_file"):
+        if isinstance(getattr(args, name), str):  # a recipe may name one file without brackets
+            setattr(args, name, [getattr(args, name)])

@@ -1,0 +1,72 @@
+"""The model that a run begins with: encoder from a pretrained directory, head for the task."""
+
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+import chinesebert
+from chinesebert.errors import InputError
+from chinesebert.tasks.kinds import Kind, Lengths
+
+
+def load_tokenizer(source: str) -> chinesebert.ChineseBertTokenizer:
+    """The tokenizer of a model directory.
+
+    Raises:
+        InputError: there is no such directory, or it holds none.
+    """
+    if not Path(source).is_dir() and (source.startswith((".", "/")) or source.count("/") > 1):
+        raise InputError(f"{source}: there is no such model directory")
+    try:
+        return chinesebert.ChineseBertTokenizer.from_pretrained(source)
+    except OSError as error:
+        raise InputError(f"{source}: holds no model that can be loaded ({' '.join(str(error).split())})") from error
+
+
+def saved_task(source: str) -> dict[str, Any]:
+    """What a fine-tuned directory says about its task: ``task``, ``kind``, ``labels``, ``lengths``; {} for others."""
+    config = Path(source) / "config.json"
+    if not config.is_file():
+        return {}
+    return getattr(chinesebert.ChineseBertConfig.from_json_file(config), "finetuning", None) or {}
+
+
+def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_weights: bool) -> Any:
+    """A model with the kind's head; weights from ``source``, or drawn anew.
+
+    A head of the directory stays if it has the outputs that this task needs, else it is drawn.
+
+    Raises:
+        InputError: the directory holds no model.
+    """
+    head = getattr(chinesebert, kind.head)
+    # That a new head is drawn is what is wanted here; the table of missing weights would say it as a warning.
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        model = head.from_pretrained(source, ignore_mismatched_sizes=True, **kind.config_changes())
+    except OSError as error:
+        raise InputError(f"{source}: holds no model that can be loaded ({' '.join(str(error).split())})") from error
+    finally:
+        transformers.logging.set_verbosity(before)
+    model.config.finetuning = {
+        "task": task,
+        "kind": kind.name,
+        "labels": kind.labels,
+        "max_seq_length": lengths.max_seq_length,
+        "doc_stride": lengths.doc_stride,
+        "truncation": lengths.truncation,
+    }
+    if random_weights:
+        draw_weights(model)
+    return model
+
+
+def draw_weights(model: Any) -> None:
+    """Draws all weights anew as before pretraining; images, spellings and readings stay."""
+    for module in model.modules():
+        module._is_hf_initialized = False
+        for parameter in module.parameters(recurse=False):
+            parameter._is_hf_initialized = False
+    model.apply(model._init_weights)

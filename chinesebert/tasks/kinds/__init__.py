@@ -1,0 +1,8 @@
+"""The kinds of tasks, by name."""
+
+from chinesebert.tasks.kinds.base import Encoded, Kind, Lengths
+from chinesebert.tasks.kinds.classification import Classification
+
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Classification,)}
+
+__all__ = ["KINDS", "Encoded", "Kind", "Lengths"]

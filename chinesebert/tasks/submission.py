@@ -1,0 +1,23 @@
+"""Writers of the files that benchmark servers take."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lines:
+    """JSON lines ``{"id": …, "label": …}`` over the whole file, ids as published or numbered from 0.
+
+    Attributes:
+        id: the name of the id's field.
+        label: the name of the label's field.
+    """
+
+    id: str = "id"
+    label: str = "label"
+
+    def __call__(self, examples: Sequence[Any], predictions: Sequence[Any]) -> Iterator[str]:
+        for example, prediction in zip(examples, predictions, strict=True):
+            yield json.dumps({self.id: example.id, self.label: prediction}, ensure_ascii=False)
