@@ -126,11 +126,11 @@ def sniffed_columns(
         if "label" in layout
     ]
     share, best = max(shares, key=lambda item: item[0], default=(0.0, []))
-    if share > 0.5:
+    bare = [layout for layout in possible if "label" not in layout and _may_lack_labels(rows, layout, is_label)]
+    if share > 0.5 and (share == 1 or not any("id" in layout for layout in bare)):
         return _names_first(rows, best.index("label"), is_label, labels), _positions(best)
-    for layout in possible:
-        if "label" not in layout and ("id" not in layout or _differ(rows, layout.index("id"))):
-            return False, _positions(layout)
+    if bare:
+        return False, _positions(bare[0])
     lacks = f", none of which holds the labels {some(labels)}" if shares else ""
     raise InputError(f"{where}: has {len(cells)} columns{lacks}; is this a file of this task? {shortened(str(cells))}")
 
@@ -169,7 +169,13 @@ def _positions(layout: Sequence[str]) -> Columns:
     return Columns(texts, label, id_)
 
 
-def _differ(rows: Sequence[Row], column: int) -> bool:
-    """Whether a column may be one of ids: short, without spaces, each another."""
-    values = [cells[column].strip() for _, cells in rows if len(cells) > column]
-    return len(set(values)) == len(values) and not any(" " in value or len(value) > 40 for value in values)
+def _may_lack_labels(rows: Sequence[Row], layout: Sequence[str], is_label: Callable[[str], bool]) -> bool:
+    """Whether rows may be of a layout without labels: ids differ, and no column of text is one of labels."""
+    columns = list(zip(*(cells for _, cells in rows if len(cells) == len(layout)), strict=True))
+    texts = [column for what, column in zip(layout, columns, strict=True) if what not in ("id", "_")]
+    ids = [column for what, column in zip(layout, columns, strict=True) if what == "id"]
+    return all(map(_are_ids, ids)) and not any(all(cell and is_label(cell) for cell in column) for column in texts)
+
+
+def _are_ids(cells: Sequence[str]) -> bool:
+    return len(set(cells)) == len(cells) and all(cell.isascii() and " " not in cell.strip() for cell in cells)

@@ -35,7 +35,7 @@ def multi_label_scores(
 
     ``micro_f1``, ``micro_precision`` and ``micro_recall`` count all decisions alike; ``macro_f1`` is the mean of F1
     over the labels that occur; ``exact_match`` is the share of texts with all the right labels and no other. They are
-    scikit-learn's of indicator matrices (``average="micro"``, ``accuracy_score``); without anything to count they are 0.
+    scikit-learn's of indicator matrices (``average="micro"``, ``accuracy_score``); 0 without anything to count.
 
     Args:
         truths: the right labels of each text.
