@@ -101,17 +101,13 @@ class LabelledTexts:
         return columns
 
     def _table(self, path: Path) -> Iterator[tuple[str, dict[str, Any], Columns]]:
-        rows = self._rows(path)
+        rows = self._cut_at_labels(self._rows(path))
         if not rows:
             return
         with_names, columns = self._columns(rows)
         first = [cell.strip() for cell in rows[0][1]]
         places = numbers(first)
-        # A text at the end of a row may hold tabs itself: THUCNews is cut at the first tab only.
-        open_end = self.texts == 1 and not with_names and columns.texts == (places[-1],)
         for where, cells in rows[1:] if with_names else rows:
-            if open_end and len(cells) > len(places):
-                cells = [*cells[: len(places) - 1], "\t".join(cells[len(places) - 1 :])]
             if len(cells) != len(places):
                 raise InputError(
                     f"{where}: has {len(cells)} columns, and the first line {len(places)}: {shortened(str(cells))}"
@@ -129,6 +125,13 @@ class LabelledTexts:
         told = set(self.columns.texts) <= {*names} if self.columns and self.columns.texts else False
         named = len(names) > 1 and (told or named_columns(names, self.texts) is not None)
         return list(read_rows(path)) if named else rows
+
+    def _cut_at_labels(self, rows: list[Row]) -> list[Row]:
+        """Rows of label and text, where texts hold tabs themselves: they are cut at the first tab, as THUCNews is."""
+        alike = len({len(cells) for _, cells in rows}) < 2
+        if alike or self.texts != 1 or not all(cells[0] and self._is_label(cells[0]) for _, cells in rows):
+            return rows
+        return [(where, [cells[0], "\t".join(cells[1:])]) for where, cells in rows]
 
     def _are_names(self, cells: Sequence[str]) -> bool:
         if self.header is not None:

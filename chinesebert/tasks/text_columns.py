@@ -160,7 +160,9 @@ def some(labels: Sequence[str]) -> str:
 
 
 def _share(rows: Sequence[Row], column: int, is_label: Callable[[str], bool]) -> float:
-    return sum(len(cells) > column and is_label(cells[column]) for _, cells in rows) / len(rows)
+    """The share of rows that have a label in a column, of those that have the column."""
+    cells = [cells[column] for _, cells in rows if len(cells) > column]
+    return sum(map(is_label, cells)) / len(cells) if cells else 0.0
 
 
 def _positions(layout: Sequence[str]) -> Columns:
