@@ -27,7 +27,7 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     message = str(missing_split(task, tmp_path, "dev"))
     assert "has no dev file of afqmc (dev.json or dev_few_all.json" in message
     assert "it has other.tsv. Name one with --dev_file FILE" in message
-    with pytest.raises(InputError, match="x.json: there is no such file"):
+    with pytest.raises(InputError, match=r"x.json: there is no such file"):
         read_split(task, [tmp_path / "x.json"])
 
 

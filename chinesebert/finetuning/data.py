@@ -35,6 +35,10 @@ def read_splits(task: Task, args: FinetuningArguments) -> Splits:
     splits = Splits()
     if args.do_train:
         splits.train = without_empty(_read(task, args, "train", splits))
+        if not splits.train:
+            raise InputError(
+                f"{splits.files['train'][0]}: holds no example that can be trained on: all texts are empty"
+            )
         splits.labels = labels_of(splits.train)
     if args.do_eval or args.do_train:
         splits.dev = _read(task, args, "dev", splits, needed=args.do_eval and not args.validation_share)

@@ -129,7 +129,9 @@ class LabelledTexts:
     def _cut_at_labels(self, rows: list[Row]) -> list[Row]:
         """Rows of label and text, where texts hold tabs themselves: they are cut at the first tab, as THUCNews is."""
         alike = len({len(cells) for _, cells in rows}) < 2
-        if alike or self.texts != 1 or not all(cells[0] and self._is_label(cells[0]) for _, cells in rows):
+        if alike or self.texts != 1 or any(len(cells) < 2 or not cells[0] for _, cells in rows):
+            return rows
+        if not all(self._is_label(cells[0]) for _, cells in rows):
             return rows
         return [(where, [cells[0], "\t".join(cells[1:])]) for where, cells in rows]
 
