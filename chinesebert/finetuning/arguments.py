@@ -80,10 +80,12 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
         self.remove_unused_columns = False  # inputs hold what the model reads, and nothing else
         if not self.do_train:
             self.eval_strategy, self.save_strategy, self.load_best_model_at_end = "no", "no", False
+        asked = self.do_eval  # transformers sets it wherever the dev split is scored while training
         try:
             super().__post_init__()
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
+        self.do_eval = asked
 
 
 def task_named(argv: Sequence[str]) -> str:
