@@ -64,6 +64,7 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where model, scores and predictions go."})
+    do_eval: bool = field(default=False, metadata={"help": "Score the dev split at the end, and write predictions."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When the dev split is scored: no, steps, epoch."})
     save_strategy: str = field(default="best", metadata={"help": "When checkpoints are kept: no, steps, epoch, best."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints that are kept."})
