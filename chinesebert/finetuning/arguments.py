@@ -8,7 +8,9 @@ from typing import Any
 from transformers import TrainingArguments
 
 from chinesebert.errors import InputError
+from chinesebert.finetuning.starting_model import saved_task
 from chinesebert.finetuning.transfer import TransferArguments
+from chinesebert.tasks import custom
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.task import Task
 from chinesebert.training.recipes import parse_settings, read_recipe, value_of
@@ -17,7 +19,7 @@ TRUNCATIONS = ("head", "tail", "head+tail")
 
 
 @dataclass
-class FinetuningArguments(TransferArguments, TrainingArguments):
+class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArguments):
     """Everything that decides a run. All flags of transformers' ``TrainingArguments`` work; these come on top."""
 
     task: str | None = field(default=None, metadata={"help": "Name of the task, all, or custom (files of your own)."})
@@ -55,10 +57,14 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
     seeds: int = field(
         default=1, metadata={"help": "Runs with seed, seed+1, …; mean, standard deviation and maximum are reported."}
     )
+    submission_name: str | None = field(
+        default=None, metadata={"help": "Name of the submission file, where the server wants another than the task's."}
+    )
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace a finished run in output_dir."})
 
     # Other defaults than transformers' own.
     output_dir: str | None = field(default=None, metadata={"help": "Where model, scores and predictions go."})
+    do_eval: bool = field(default=False, metadata={"help": "Score the dev split at the end, and write predictions."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When the dev split is scored: no, steps, epoch."})
     save_strategy: str = field(default="best", metadata={"help": "When checkpoints are kept: no, steps, epoch, best."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints that are kept."})
@@ -75,10 +81,12 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
         self.remove_unused_columns = False  # inputs hold what the model reads, and nothing else
         if not self.do_train:
             self.eval_strategy, self.save_strategy, self.load_best_model_at_end = "no", "no", False
+        asked = self.do_eval  # transformers sets it wherever the dev split is scored while training
         try:
             super().__post_init__()
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
+        self.do_eval = asked
 
 
 def task_named(argv: Sequence[str]) -> str:
@@ -87,13 +95,35 @@ def task_named(argv: Sequence[str]) -> str:
     Raises:
         InputError: neither does.
     """
-    name = value_of("task", argv)
-    recipe = value_of("config", argv)
-    if name is None and recipe is not None:
-        name = read_recipe(recipe).get("task")
+    name = _setting("task", argv)
     if name is None:
         raise InputError("task is not set. Give --task NAME, e.g. --task tnews")
-    return str(name)
+    return name
+
+
+def _setting(name: str, argv: Sequence[str]) -> str | None:
+    """A setting, read before the others; None where neither flags nor recipe have it."""
+    value = value_of(name, argv)
+    recipe = value_of("config", argv)
+    if value is None and recipe is not None:
+        value = read_recipe(recipe).get(name)
+    return None if value is None else str(value)
+
+
+def task_and_arguments(argv: Sequence[str]) -> tuple[Task, FinetuningArguments]:
+    """The task that flags or recipe name, and the settings of its run; of ``custom`` they say what the task is.
+
+    Raises:
+        InputError: there is no such task, or a setting is wrong.
+    """
+    name = task_named(argv)
+    if name.lower() != custom.NAME:
+        task = get_task(name)
+        return task, parse_arguments(argv, task)
+    outline = custom.custom_task(custom.CustomArguments(kind=_setting("kind", argv)))
+    args = parse_arguments(argv, outline)
+    saved = None if args.do_train else saved_task(str(args.model_name_or_path)).get("labels")
+    return custom.custom_task(args, args.data_dir, saved), args
 
 
 def parse_arguments(argv: Sequence[str], task: Task | None = None) -> FinetuningArguments:
@@ -130,6 +160,10 @@ def _check(args: FinetuningArguments) -> None:
         value = getattr(args, name)
         if value is not None and (value != int(value) or value < 1):
             raise InputError(f"{name} is {value}: it must be a whole number above 0")
+    for item in dataclasses.fields(custom.CustomArguments):
+        value = getattr(args, item.name)
+        if str(args.task).lower() != custom.NAME and value not in (None, [], item.default):
+            raise InputError(f"{item.name} is for files of your own: give --task custom --kind KIND, or leave it out")
     for name in ("train_file", "dev_file", "test_file"):
         if isinstance(getattr(args, name), str):  # a recipe may name one file without brackets
             setattr(args, name, [getattr(args, name)])

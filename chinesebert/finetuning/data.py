@@ -10,8 +10,9 @@ from typing import Any
 from chinesebert.errors import InputError
 from chinesebert.finetuning.arguments import FinetuningArguments
 from chinesebert.tasks.dataset import labels_of
-from chinesebert.tasks.splits import find_split, missing_split, read_split
+from chinesebert.tasks.splits import find_split, missing_split, read_split, without_empty
 from chinesebert.tasks.task import Task
+from chinesebert.tasks.text_columns import some
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Splits:
     dev: list[Any] = field(default_factory=list)
     test: list[Any] = field(default_factory=list)
     files: dict[str, list[Path]] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)  # those of all training examples, also where few are drawn
 
 
 def read_splits(task: Task, args: FinetuningArguments) -> Splits:
@@ -32,7 +34,12 @@ def read_splits(task: Task, args: FinetuningArguments) -> Splits:
     """
     splits = Splits()
     if args.do_train:
-        splits.train = _read(task, args, "train", splits)
+        splits.train = without_empty(_read(task, args, "train", splits))
+        if not splits.train:
+            raise InputError(
+                f"{splits.files['train'][0]}: holds no example that can be trained on: all texts are empty"
+            )
+        splits.labels = labels_of(splits.train)
     if args.do_eval or args.do_train:
         splits.dev = _read(task, args, "dev", splits, needed=args.do_eval and not args.validation_share)
     if args.do_train and not splits.dev and args.validation_share:
@@ -82,9 +89,16 @@ def _limited(splits: Splits, args: FinetuningArguments) -> Splits:
 
 
 def labels_for(task: Task, splits: Splits, saved: Sequence[str] | None) -> list[str]:
-    """All labels in the order of their numbers: the task's, those of the fine-tuned model, or of the training data."""
-    if task.labels is not None:
-        return list(task.labels)
+    """All labels in the order of their numbers: the task's, those of the fine-tuned model, or of the training data.
+
+    Raises:
+        InputError: the fine-tuned model that predicts has other labels than the task.
+    """
     if not splits.train and saved is not None:
+        if task.labels is not None and set(task.labels) != set(saved):
+            raise InputError(
+                f"the model has other labels ({some(saved)}) than {task.name} ({some(task.labels)}); "
+                f"give one that was fine-tuned for {task.name}, or --do_train"
+            )
         return list(saved)
-    return labels_of(splits.train)
+    return list(task.labels) if task.labels is not None else splits.labels

@@ -36,14 +36,12 @@ def run(suite: str, argv: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: the input is wrong; the message says where and what to do.
     """
-    from chinesebert.finetuning.arguments import parse_arguments, task_named
+    from chinesebert.finetuning.arguments import task_and_arguments
     from chinesebert.finetuning.run import finetune
-    from chinesebert.tasks.registry import get_task
 
-    task = get_task(task_named(argv))
+    task, args = task_and_arguments(argv)
     if task.suite != suite:
         raise InputError(f"{task.name} is run by {SCRIPTS[task.suite]}")
-    args = parse_arguments(argv, task)
     summary = finetune(task, args)
     for split in ("dev", "test"):
         if split in summary and args.process_index == 0:

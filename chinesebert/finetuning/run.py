@@ -95,7 +95,9 @@ def _evaluate(
         name = "predictions.jsonl" if split == "test" else f"{split}_predictions.jsonl"
         write_predictions(output_dir / name, dataset.kind, examples, predictions)
         if split == "test":
-            made = write_submissions(output_dir, trainer.task, test_files or [], examples, predictions)
+            made = write_submissions(
+                output_dir, trainer.task, test_files or [], examples, predictions, trainer.args.submission_name
+            )
             figures["submissions"] = [path.name for path in made]
     return figures
 

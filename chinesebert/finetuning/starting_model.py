@@ -38,7 +38,7 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
     A head of the directory stays if it has the outputs that this task needs, else it is drawn.
 
     Raises:
-        InputError: the directory holds no model.
+        InputError: the directory holds no model, or one of fewer positions than the inputs have tokens.
     """
     head = getattr(chinesebert, kind.head)
     # That a new head is drawn is what is wanted here; the table of missing weights would say it as a warning.
@@ -50,6 +50,12 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
         raise InputError(f"{source}: holds no model that can be loaded ({' '.join(str(error).split())})") from error
     finally:
         transformers.logging.set_verbosity(before)
+    positions = model.config.max_position_embeddings
+    if lengths.max_seq_length > positions:
+        raise InputError(
+            f"max_seq_length is {lengths.max_seq_length}, and {source} has {positions} positions: "
+            f"give --max_seq_length {positions} or less; longer texts are cut as --truncation says"
+        )
     model.config.finetuning = {
         "task": task,
         "kind": kind.name,

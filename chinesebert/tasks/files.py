@@ -1,16 +1,26 @@
 """Reads the files of tasks as they are published: lines, JSON records, tables; says where a file is wrong.
 
-Byte order marks and Windows line ends are taken off. Lines end at ``\\n`` only: some published texts hold U+2028 and
-U+0085, where ``str.splitlines`` would cut them.
+Byte order marks and Windows line ends are taken off. Lines end at ``\\n`` only (and at ``\\r`` in a file without any):
+some published texts hold U+2028 and U+0085, where ``str.splitlines`` would cut them.
 """
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
+
+# How files begin that are no UTF-8 text, and what to do with them.
+_NO_TEXT = {
+    b"PK\x03\x04": "is a zip archive; unpack it",
+    b"\x1f\x8b": "is a gzip archive; unpack it",
+    b"\xff\xfe": "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > new",
+    b"\xfe\xff": "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > new",
+    b"version https://git-lfs": "is a pointer of Git LFS, not the file itself; fetch it: git lfs pull",
+}
 
 
 def read_text(path: Path) -> str:
@@ -23,9 +33,9 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    for mark, encoding in ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
-        if data.startswith(mark):
-            raise InputError(f"{path}: is {encoding}; convert it: iconv -f {encoding} -t UTF-8 {path.name} > new")
+    for start, remedy in _NO_TEXT.items():
+        if data.startswith(start):
+            raise InputError(f"{path}: {remedy.format(name=path.name)}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -33,7 +43,8 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"{path}:{line}: is not UTF-8; if it is GB 18030, convert it: iconv -f GB18030 -t UTF-8 {path.name} > new"
         ) from error
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -46,7 +57,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """``(where, record)`` for JSON lines, for a JSON array, and for records that only commas separate.
+    """``(where, record)`` for JSON lines, for a JSON array, for records that only commas separate or that span lines.
 
     Raises:
         InputError: a line is not JSON, or a record is no object.
@@ -54,13 +65,33 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     text = read_text(path)
     if text.lstrip().startswith("["):
         records = _whole(path, text)
-        named = ((f"{path}: record {number}", record) for number, record in enumerate(records, start=1))
+        named: Iterator[tuple[str, Any]] = (
+            (f"{path}: record {number}", record) for number, record in enumerate(records, start=1)
+        )
+    elif text.lstrip().split("\n", 1)[0].rstrip() == "{":
+        named = _spread(path, text)
     else:
         named = ((f"{path}:{number}", _line(path, number, line)) for number, line in _filled(text))
     for where, record in named:
         if not isinstance(record, dict):
-            raise InputError(f"{where}: is {_short(record)}, not a JSON object; is it one of this task?")
+            raise InputError(f"{where}: is {shortened(record)}, not a JSON object; is it one of this task?")
         yield where, record
+
+
+_GAP = re.compile(r"[\s,]*")
+
+
+def _spread(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """Objects one after another, each over several lines."""
+    decoder, end, line = json.JSONDecoder(), 0, 1
+    while (start := _GAP.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it matches nothing, too
+        line += text.count("\n", end, start)
+        try:
+            record, end = decoder.raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}:{error.lineno}: is not JSON ({error.msg}); is the file complete?") from error
+        yield f"{path}:{line}", record
+        line += text.count("\n", start, end)
 
 
 def read_json(path: Path) -> Any:
@@ -89,10 +120,11 @@ def _line(path: Path, number: int, line: str) -> Any:
     try:
         return json.loads(line.strip().rstrip(","))
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{number}: is not a JSON record ({error.msg}): {_short(line)}") from error
+        raise InputError(f"{path}:{number}: is not a JSON record ({error.msg}): {shortened(line)}") from error
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as a message quotes it: 60 characters at most."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
 
@@ -118,7 +150,7 @@ def text_of(record: dict[str, Any], name: str, where: str) -> str:
     """
     value = field_of(record, name, where)
     if not isinstance(value, str):
-        raise InputError(f"{where}: `{name}` is {_short(value)}, not a text")
+        raise InputError(f"{where}: `{name}` is {shortened(value)}, not a text")
     return value
 
 
@@ -129,7 +161,25 @@ def label_of(record: dict[str, Any], name: str, where: str) -> str | None:
         return value or None
     if isinstance(value, bool | int):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    raise InputError(f"{where}: `{name}` is {_short(value)}, not a label")
+    raise InputError(f"{where}: `{name}` is {shortened(value)}, not a label")
+
+
+def id_of(record: dict[str, Any], names: Sequence[str], where: str, number: int) -> int | str:
+    """The record's own id, under the first of the names that it has; the number of the record where it has none.
+
+    Raises:
+        InputError: the id is neither text nor a whole number.
+    """
+    for name in names:
+        value = record.get(name)
+        if value is None or value == "":
+            continue
+        if isinstance(value, str):
+            return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise InputError(f"{where}: the {name} is {shortened(value)}, neither a text nor a whole number")
+    return number
 
 
 def read_table(
@@ -147,7 +197,7 @@ def read_table(
     Raises:
         InputError: a row has more or fewer columns.
     """
-    rows = _rows(path)
+    rows = read_rows(path)
     first = next(rows, None)
     if first is None:
         return
@@ -158,17 +208,38 @@ def read_table(
         yield row[0], _row(row, names or columns, fewer)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every row that is not empty, as ``(where, cells)``."""
+def read_rows(path: Path, comma: bool = True) -> Iterator[tuple[str, list[str]]]:
+    """``(where, cells)`` for every row of a table that is not empty.
+
+    Tabs separate where the first line has one; texts between them are taken as they are, quotes and all. Otherwise
+    commas separate as in CSV, where a quoted cell may hold commas and line ends; or, where they do not, every line is
+    a cell, empty ones among them.
+
+    Args:
+        path: the file.
+        comma: whether commas separate where tabs do not.
+    """
     lines = list(read_lines(path))
-    if any("\t" in line for _, line in lines[:1]):
-        for where, line in lines:
-            if line.strip():
-                yield where, line.split("\t")
-        return
-    reader = csv.reader(line + "\n" for _, line in lines)
+    while lines and not lines[-1][1].strip():
+        lines.pop()
+    if "\t" in next((line for _, line in lines if line.strip()), ""):
+        yield from ((where, line.split("\t")) for where, line in lines if line.strip())
+    elif not comma:
+        yield from ((where, [line]) for where, line in lines)
+    else:
+        yield from _comma_rows(path, [line for _, line in lines])
+
+
+def _comma_rows(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    reader = csv.reader(line + "\n" for line in lines)
     before = 0
-    for cells in reader:
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"{path}:{before + 1}: is not CSV ({error}); is a quotation mark left open?") from error
+        if cells is None:
+            return
         where, before = f"{path}:{before + 1}", reader.line_num
         if any(cell.strip() for cell in cells):
             yield where, [cell.removesuffix("\n") for cell in cells]
@@ -187,6 +258,6 @@ def _row(row: tuple[str, list[str]], names: Sequence[str], fewer: int) -> dict[s
     where, cells = row
     if not len(names) - fewer <= len(cells) <= len(names):
         raise InputError(
-            f"{where}: has {len(cells)} columns, not {len(names)} ({', '.join(names)}): {_short(str(cells))}"
+            f"{where}: has {len(cells)} columns, not {len(names)} ({', '.join(names)}): {shortened(str(cells))}"
         )
     return dict(zip(names, cells, strict=False))

@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import logging
+
 from chinesebert.errors import InputError
 from chinesebert.tasks.task import Task
+from chinesebert.tasks.text_columns import some
+
+logger = logging.get_logger(__name__)
 
 
 def find_split(task: Task, data_dir: Path, split: str) -> list[Path]:
@@ -40,7 +45,7 @@ def read_split(task: Task, files: Sequence[Path], ids_count: bool = False) -> li
 
     Args:
         task: which reads them.
-        files: read one after another; records without an id of their own are numbered through.
+        files: read one after another; where two number their records from 0, the second goes on where the first ends.
         ids_count: refuse ids that occur twice: predictions are told apart by them.
 
     Raises:
@@ -50,17 +55,41 @@ def read_split(task: Task, files: Sequence[Path], ids_count: bool = False) -> li
     for path in files:
         if not path.exists():
             raise InputError(f"{path}: there is no such file")
-        offset = len(examples)
-        for example in task.read(path):
-            if offset and isinstance(example.id, int):
-                example = dataclasses.replace(example, id=example.id + offset)
-            examples.append(example)
-        if len(examples) == offset:
+        more = list(task.read(path))
+        if not more:
             raise InputError(f"{path}: holds no examples")
+        examples += _numbered_on(more, examples)
     _check_labels(task, examples)
     if ids_count:
         _check_ids(examples)
     return examples
+
+
+def _numbered_on(more: Sequence[Any], before: Sequence[Any]) -> Sequence[Any]:
+    """The examples of a further file, with other numbers if some are those of the files before it."""
+    taken = {example.id for example in before}
+    if not all(isinstance(example.id, int) for example in more) or taken.isdisjoint(example.id for example in more):
+        return more
+    first = 1 + max((number for number in taken if isinstance(number, int)), default=-1)
+    return [dataclasses.replace(example, id=first + example.id) for example in more]
+
+
+def without_empty(examples: Sequence[Any]) -> list[Any]:
+    """The examples that can be trained on: an empty text teaches nothing, and published sets hold a few.
+
+    Splits that are evaluated and predicted keep theirs: scores and submissions are over all records.
+    """
+    kept = [example for example in examples if not is_empty(example)]
+    if len(kept) < len(examples):
+        first = next(example.where for example in examples if is_empty(example))
+        logger.warning(f"{first}: has an empty text; {len(examples) - len(kept)} such are not trained on")
+    return kept
+
+
+def is_empty(example: Any) -> bool:
+    """Whether a text of the example, or one of its pair, has nothing but spaces."""
+    texts = (getattr(example, "text", None), getattr(example, "text_pair", None))
+    return any(isinstance(text, str) and not text.strip() for text in texts)
 
 
 def _check_labels(task: Task, examples: Sequence[Any]) -> None:
@@ -70,7 +99,7 @@ def _check_labels(task: Task, examples: Sequence[Any]) -> None:
         for label in labels_in(example):
             if label not in task.labels:
                 raise InputError(
-                    f"{example.where}: the label {label!r} is none of {task.name}'s ({_some(task.labels)}); "
+                    f"{example.where}: the label {label!r} is none of {task.name}'s ({some(task.labels)}); "
                     "is this a file of this task?"
                 )
 
@@ -84,10 +113,6 @@ def labels_in(example: Any) -> list[str]:
     if isinstance(label, str):
         return [label]
     return list(label) if isinstance(label, tuple) else []
-
-
-def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:12]) + (f", … {len(labels)} in all" if len(labels) > 12 else "")
 
 
 def _check_ids(examples: Sequence[Any]) -> None:

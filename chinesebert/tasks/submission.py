@@ -21,3 +21,15 @@ class Lines:
     def __call__(self, examples: Sequence[Any], predictions: Sequence[Any]) -> Iterator[str]:
         for example, prediction in zip(examples, predictions, strict=True):
             yield json.dumps({self.id: example.id, self.label: prediction}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class CommaLines:
+    """CSV: a line of names, then ``id,label``."""
+
+    names: tuple[str, str] = ("id", "label")
+
+    def __call__(self, examples: Sequence[Any], predictions: Sequence[Any]) -> Iterator[str]:
+        yield ",".join(self.names)
+        for example, prediction in zip(examples, predictions, strict=True):
+            yield f"{example.id},{prediction}"

@@ -41,11 +41,25 @@ class Submission:
         name: the file's name, which servers check.
         write: ``(examples, predictions) -> lines`` of the file, without line ends.
         test_file: made only from test files of this name (older and newer test sets have different names); "" for any.
+        beside: made only where one of these files lies in the folder of the test file: two benchmarks publish the same
+            task under the same names of test files.
     """
 
     name: str
     write: Callable[[Sequence[Any], Sequence[Any]], Iterable[str]]
     test_file: str = ""
+    beside: tuple[str, ...] = ()
+
+    @property
+    def special(self) -> bool:
+        """Whether it is made from some test files only."""
+        return bool(self.test_file or self.beside)
+
+    def suits(self, test_file: Path) -> bool:
+        """Whether it is what the server takes for a test file."""
+        if self.test_file and self.test_file != test_file.name:
+            return False
+        return not self.beside or any((test_file.parent / name).exists() for name in self.beside)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One label, or several, for a text or a pair of texts."""
+"""One label for a text or a pair of texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chinesebert.errors import InputError
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.kinds.base import Encoded, Kind, Lengths
 from chinesebert.tasks.kinds.cutting import budgets, cut
 from chinesebert.tasks.kinds.padding import padded
 from chinesebert.tasks.metrics.classification import classification_scores
+from chinesebert.tasks.text_columns import some
 
 
 class Classification(Kind):
@@ -25,7 +27,11 @@ class Classification(Kind):
         return super().config_changes() | {"problem_type": "single_label_classification"}
 
     def encode(self, examples: Sequence[TextExample], tokenizer: Any, lengths: Lengths) -> Encoded:
-        """An input an example: ``[CLS] text [SEP]``, or ``[CLS] text [SEP] pair [SEP]``."""
+        """An input an example: ``[CLS] text [SEP]``, or ``[CLS] text [SEP] pair [SEP]``.
+
+        Raises:
+            InputError: a label is not among those of the kind, or inputs are too short for a text.
+        """
         encoded = Encoded([], list(range(len(examples))))
         for example in examples:
             item, was_cut = encode_texts(example.text, example.text_pair, tokenizer, lengths)
@@ -36,7 +42,20 @@ class Classification(Kind):
         return encoded
 
     def _target(self, example: TextExample) -> Any:
-        return self.numbers[example.label]  # type: ignore[index]  # one label a text
+        return self.number_of(example.label, example.where)
+
+    def number_of(self, label: Any, where: str) -> int:
+        """The number of a label.
+
+        Raises:
+            InputError: there is no such label.
+        """
+        if label not in self.numbers:
+            raise InputError(
+                f"{where}: the label {label!r} is none of {some(self.labels)}; where the training data does not have "
+                "them all, name them with --labels (--task custom), or mend the file"
+            )
+        return self.numbers[label]
 
     def collate(self, inputs: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """``input_ids``, ``pinyin_ids``, ``attention_mask`` ``[B, L]``, ``labels`` ``[B]``."""
@@ -67,9 +86,14 @@ def encode_texts(text: str, pair: str | None, tokenizer: Any, lengths: Lengths) 
     """``input_ids`` and ``pinyin_ids`` of a text or a pair, cut to fit; and whether they were cut.
 
     Readings are those in the context of the whole text, also of characters next to a cut.
+
+    Raises:
+        InputError: the input has no room for a token of each text.
     """
     parts = [tokenizer(part, add_special_tokens=False, verbose=False) for part in (text, pair) if part is not None]
     most = lengths.max_seq_length - 1 - len(parts)
+    if most < len(parts):
+        raise InputError(f"max_seq_length is {lengths.max_seq_length}: {len(parts)} texts need {2 * len(parts) + 1}")
     sizes = [len(part["input_ids"]) for part in parts]
     room = [most] if len(parts) == 1 else list(budgets(sizes[0], sizes[1], most))
     ids, pinyin = [tokenizer.cls_token_id], [0]
