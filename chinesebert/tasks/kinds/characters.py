@@ -8,6 +8,7 @@ what the vocabulary does not have (white space among it) is [UNK], so nothing ca
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def windows(length: int, size: int, shared: int) -> list[Window]:
 
 
 def owned(bounds: Sequence[tuple[int, int]]) -> list[Window]:
-    """Windows from their bounds, in order: what two of them share is halved, which gives each character most context."""
-    cuts = [(later[0] + earlier[1] + 1) // 2 for earlier, later in zip(bounds, bounds[1:], strict=False)]
+    """Windows from their bounds, in order: what two share is halved, which gives each character most context."""
+    cuts = [(later[0] + earlier[1] + 1) // 2 for earlier, later in pairwise(bounds)]
     firsts, lasts = [bounds[0][0], *cuts], [*cuts, bounds[-1][1]]
     return [Window(*bound, first, last) for bound, first, last in zip(bounds, firsts, lasts, strict=True)]
 
@@ -68,7 +69,9 @@ class CharacterEncoder:
 
     def __init__(self, tokenizer: Any, lengths: Lengths) -> None:
         if lengths.max_seq_length < 3:
-            raise InputError(f"max_seq_length is {lengths.max_seq_length}: it must be at least 3, [CLS] and [SEP] count")
+            raise InputError(
+                f"max_seq_length is {lengths.max_seq_length}: it must be at least 3, [CLS] and [SEP] count"
+            )
         self.size = lengths.max_seq_length - 2
         self.shared = lengths.doc_stride
         self._readings = tokenizer.readings

@@ -1,7 +1,7 @@
 """What the kinds share whose examples are texts with labelled spans."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,7 +60,7 @@ class SpanKind(Kind):
         by_character = character_scores(encoded, np.asarray(scores))
         return [self.spans(example.text, each) for example, each in zip(examples, by_character, strict=True)]
 
-    def score(self, examples: Sequence[SpanExample], predictions: Sequence[Collection[Span]]) -> dict[str, float]:
+    def score(self, examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> dict[str, float]:
         """Precision, recall and F1 of spans, strict: both ends and the label must be right."""
         return span_scores([example.spans or () for example in examples], predictions, self.each_label_scored)
 

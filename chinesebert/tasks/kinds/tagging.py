@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,7 @@ class Segmentation(Tagging):
         """The words; white space always ends one."""
         begins = scores[:, 0] >= scores[:, 1]
         cuts = sorted({0, *np.flatnonzero(begins).tolist(), len(text)})
-        pieces = zip(cuts, cuts[1:], strict=False)
-        words = ((start, found) for start, end in pieces for found in re.finditer(r"\S+", text[start:end]))
+        words = ((start, found) for start, end in pairwise(cuts) for found in re.finditer(r"\S+", text[start:end]))
         return tuple(Span(start + found.start(), start + found.end(), "WORD") for start, found in words)
 
     def score(self, examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> dict[str, float]:
@@ -109,7 +109,7 @@ def words_of(text: str, spans: Sequence[Span]) -> list[str]:
 def longest(spans: Sequence[Span]) -> list[Span]:
     """Spans that do not overlap: of those that do, the longest, of equally long ones the first."""
     ordered = sorted(spans, key=lambda span: (span.start, span.end))
-    if all(span.end <= later.start for span, later in zip(ordered, ordered[1:], strict=False)):
+    if all(span.end <= later.start for span, later in pairwise(ordered)):
         return ordered
     kept: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start - span.end, span.start)):

@@ -38,7 +38,7 @@ def span_scores(
 
 
 def rates(both: int, found: int, true: int) -> tuple[float, float, float]:
-    """Precision, recall and F1 from counts: predicted and right, predicted, and right; 0 where nothing can be divided."""
+    """Precision, recall and F1 from counts (predicted and right, predicted, right); 0 where nothing can be divided."""
     precision = both / found if found else 0.0
     recall = both / true if true else 0.0
     return precision, recall, 2 * both / (found + true) if found + true else 0.0
