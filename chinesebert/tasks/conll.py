@@ -60,9 +60,9 @@ def _lines(path: Path) -> Iterator[_Line | None]:
         separator = "\t" if "\t" in line else " "
         if line[0] == separator and separator not in line[1:].strip():
             line = " " + line if separator == "\t" else separator + line  # of the space only its tag was kept
-        first, *rest = line[1:].rstrip(" \r").split(separator)  # the first character may be white space itself
-        rest = [cell for cell in rest if cell.strip()]
-        yield _Line(where, line[0] + first, rest[-1].strip() if rest else None)
+        first, *rest = line[1:].rstrip().split(separator)  # the first character may be white space itself
+        token = (line[0] + first).rstrip() or line[0]
+        yield _Line(where, token, rest[-1].strip() if rest else None)
 
 
 def _sentences(lines: Iterable[_Line | None]) -> Iterator[list[_Line]]:
@@ -88,8 +88,11 @@ def _example(number: int, lines: list[_Line], glued: bool, labels: Mapping[str, 
 def _spans(lines: list[_Line], tokens: list[str], labels: Mapping[str, str], bare: str | None) -> Iterator[Span]:
     """The spans that tags describe: where one begins, goes on and ends."""
     begin, label, place = 0, None, 0
+    parsed: dict[str | None, tuple[str, str | None]] = {}
     for line, token in zip(lines, tokens, strict=True):
-        part, found = _parsed(line, bare)
+        if line.tag not in parsed:
+            parsed[line.tag] = _parsed(line, bare)
+        part, found = parsed[line.tag]
         if label is not None and (part in "BSUO" or found != label):
             yield Span(begin, place, labels.get(label, label))
             label = None

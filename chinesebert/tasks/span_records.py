@@ -23,6 +23,8 @@ def read_span_records(
 ) -> Iterator[SpanExample]:
     """Records ``{text, entities: [{start, end, label}]}``, JSON lines or an array; numbered where they have no id.
 
+    Records ``{text, label: {type: {mention: [[start, end], …]}}}``, as CLUENER has them, are read too.
+
     Args:
         path: the file.
         inclusive: whether its ends are the last character of a span instead of the one behind it.
@@ -35,6 +37,8 @@ def read_span_records(
         text = text_of(record, name_in(record, TEXTS), where)
         given = record.get(name_in(record, LISTS))
         spans = None if given is None else _spans(text, given, where, inclusive, labels or {})
+        if given is None and isinstance(record.get("label"), dict):
+            spans = mention_spans(text, record["label"], where)
         yield SpanExample(record.get("id", number), text, spans, where=where)
 
 
@@ -62,3 +66,26 @@ def _spans(text: str, given: Any, where: str, inclusive: bool, labels: Mapping[s
             )
         )
     return tuple(sorted(set(spans), key=lambda span: (span.start, span.end, span.label)))
+
+
+def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
+    """Spans from ``{type: {mention: [[start, end], …]}}``, where ``end`` is the last character.
+
+    Raises:
+        InputError: it is something else, or a mention is not where it is said to be.
+    """
+    try:
+        places = [
+            (kind, mention, start, end)
+            for kind, mentions in label.items()
+            for mention, found in mentions.items()
+            for start, end in found
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: `label` is not {{type: {{mention: [[start, end], …]}}}}; is this a file of CLUENER?"
+        ) from error
+    spans = {
+        checked_span(text, start, end, kind, where, mention, inclusive=True) for kind, mention, start, end in places
+    }
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))

@@ -3,13 +3,10 @@
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
-from chinesebert.tasks.annotation_pairs import ORIGINAL, read_pairs
-from chinesebert.tasks.conll import read_conll
+from chinesebert.tasks.annotation_pairs import ORIGINAL
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_text
-from chinesebert.tasks.span_records import read_span_records
+from chinesebert.tasks.span_files import read_spans
 from chinesebert.tasks.task import Defaults, Files, Submission, Task
 
 # As the tag files that ccksyidu4k-ner made of the task of 2019 call them.
@@ -31,20 +28,6 @@ _DEFAULTS = Defaults(
 )
 
 
-def read(path: Path, inclusive: bool) -> Iterator[SpanExample]:
-    """Any form that these tasks have been published in: texts with annotation files, JSON records, tag files.
-
-    Args:
-        path: a file, or a folder of texts with their annotations.
-        inclusive: whether offsets end with the last character of a mention: in 2017 they do, later they do not.
-    """
-    if path.is_dir() or path.name.endswith(ORIGINAL):
-        return read_pairs(path, inclusive)
-    if read_text(path).lstrip()[:1] in ("{", "["):
-        return read_span_records(path, inclusive, _IN_ENGLISH)
-    return read_conll(path, _IN_ENGLISH)
-
-
 def records(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
     """JSON lines as those of the training data."""
     for example, spans in zip(examples, predictions, strict=True):
@@ -64,7 +47,7 @@ def _task(year: int, title: str, labels: Sequence[str], submission: bool, **file
         suite="ccks",
         kind="tagging",
         files=files,
-        read=partial(read, inclusive=year == 2017),
+        read=partial(read_spans, inclusive=year == 2017, labels=_IN_ENGLISH),
         metric="f1",
         labels=tuple(labels),
         defaults=_DEFAULTS,

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from chinesebert.errors import InputError
-from chinesebert.tasks.checked_spans import checked_span
 from chinesebert.tasks.examples import Span, SpanExample
 from chinesebert.tasks.files import read_records, text_of
+from chinesebert.tasks.span_records import mention_spans
 from chinesebert.tasks.task import Defaults, Submission, Task
 
 
@@ -17,29 +15,11 @@ def read(path: Path) -> Iterator[SpanExample]:
     for number, (where, record) in enumerate(read_records(path)):
         text = text_of(record, "text", where)
         label = record.get("label")
-        spans = None if label is None else tuple(_spans(text, label, where))
+        spans = None if label is None else mention_spans(text, label, where)
         yield SpanExample(record.get("id", number), text, spans, where=where)
 
 
-def _spans(text: str, label: Any, where: str) -> list[Span]:
-    try:
-        places = [
-            (kind, mention, start, end)
-            for kind, mentions in label.items()
-            for mention, found in mentions.items()
-            for start, end in found
-        ]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{where}: `label` is not {{type: {{mention: [[start, end], …]}}}}; is this a file of CLUENER?"
-        ) from error
-    spans = [
-        checked_span(text, start, end, kind, where, mention, inclusive=True) for kind, mention, start, end in places
-    ]
-    return sorted(spans, key=lambda span: (span.start, span.end, span.label))
-
-
-def predictions(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
+def lines(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
     """Lines ``{"id", "label"}``, the label as in the training data."""
     for example, spans in zip(examples, predictions, strict=True):
         label: dict[str, dict[str, list[list[int]]]] = {}
@@ -70,7 +50,7 @@ TASKS = [
             num_train_epochs=3,
             doc_stride=32,
         ),
-        submissions=(Submission("cluener_predict.json", predictions),),
+        submissions=(Submission("cluener_predict.json", lines),),
         source="https://github.com/CLUEbenchmark/CLUENER2020",
     )
 ]
