@@ -35,6 +35,7 @@ class FinetuningTrainer(Trainer):
             eval_dataset=eval_dataset,
             data_collator=kind.collate,
             compute_metrics=self._score_dev if eval_dataset is not None else None,
+            compute_loss_func=kind.loss_of_labels if kind.own_loss else None,
             preprocess_logits_for_metrics=lambda logits, labels: kind.summarise(logits),
             **kwargs,
         )

@@ -56,6 +56,7 @@ class Kind(ABC):
     name: ClassVar[str]
     head: ClassVar[str]  # the model class in ``chinesebert`` that is trained
     has_labels: ClassVar[bool] = True  # whether the head's size follows from labels
+    own_loss: ClassVar[bool] = False  # whether the head cannot read ``labels``, and ``loss_of_labels`` is the loss
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         self.labels = list(labels)
@@ -87,6 +88,10 @@ class Kind(ABC):
     def loss(self, outputs: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor | None:
         """A loss of the kind's own, where it is not the head's; None for the head's."""
         return None
+
+    def loss_of_labels(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss, where labels are not such as the head reads; see ``compute_loss_func`` of transformers' Trainer."""
+        raise NotImplementedError(f"{type(self).__name__} has own_loss, but no loss_of_labels")
 
     @abstractmethod
     def decode(
