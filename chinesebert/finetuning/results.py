@@ -36,6 +36,7 @@ def write_submissions(
     wanted = [item for item in task.submissions if item.test_file in names]
     if not wanted:
         wanted = [item for item in task.submissions if not item.test_file]
+    wanted = [item for item in wanted if item.fits is None or item.fits(examples)]
     for submission in wanted:
         write_lines(directory / submission.name, submission.write(examples, predictions))
     return [directory / submission.name for submission in wanted]

@@ -41,11 +41,14 @@ class Submission:
         name: the file's name, which servers check.
         write: ``(examples, predictions) -> lines`` of the file, without line ends.
         test_file: made only from test files of this name (older and newer test sets have different names); "" for any.
+        fits: whether examples are of this server's test set, where two servers' sets have the same file names; None:
+            all are.
     """
 
     name: str
     write: Callable[[Sequence[Any], Sequence[Any]], Iterable[str]]
     test_file: str = ""
+    fits: Callable[[Sequence[Any]], bool] | None = None
 
 
 @dataclass(frozen=True)
