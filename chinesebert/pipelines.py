@@ -44,7 +44,7 @@ class ExamplePipeline(Pipeline):
             batch_size: windows, of one long text, that the model reads at a time; all of them by default.
             kwargs: the entries of one dictionary; and options of the pipeline.
         """
-        given = {name: kwargs.pop(name) for name in self._fields if name in kwargs}
+        given = _taken(kwargs, *self._fields)
         if (inputs is None) != bool(given):
             raise ValueError(f"give {', '.join(self._fields)}, or a dictionary with them, or a list of those")
         if batch_size is not None:
@@ -92,9 +92,9 @@ class QuestionAnsweringPipeline(ExamplePipeline):
     _fields = ("question", "context")
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        before = {name: given.pop(name) for name in ("max_seq_len", "doc_stride") if name in given}
-        during = {"windows": given.pop("windows")} if "windows" in given else {}
-        after = {name: given.pop(name) for name in ("top_k", "max_answer_len") if name in given}
+        before = _taken(given, "max_seq_len", "doc_stride")
+        during = _taken(given, "windows")
+        after = _taken(given, "top_k", "max_answer_len")
         _refuse(given)
         return before, during, after
 
@@ -139,8 +139,8 @@ class MultipleChoicePipeline(ExamplePipeline):
     _fields = ("context", "question", "choices")
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        before = {name: given.pop(name) for name in ("max_seq_len", "blank") if name in given}
-        during = {"windows": given.pop("windows")} if "windows" in given else {}
+        before = _taken(given, "max_seq_len", "blank")
+        during = _taken(given, "windows")
         _refuse(given)
         return before, during, {}
 
@@ -162,6 +162,11 @@ class MultipleChoicePipeline(ExamplePipeline):
         scores = logits.softmax(dim=-1).tolist()
         choices = model_outputs["example"].choices
         return {"label": best, "choice": choices[best], "score": scores[best], "scores": scores}
+
+
+def _taken(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Takes out what has one of the names."""
+    return {name: given.pop(name) for name in names if name in given}
 
 
 def _text(given: Any, name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import pipeline
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.main import main
@@ -359,6 +360,9 @@ def test_c3_runs_to_its_submission(tmp_path: Path, pretrained: Path, file: str, 
     made = [json.loads(line) for line in (tmp_path / "out" / f"{submission}_predict.json").read_text().splitlines()]
     assert [line["id"] for line in made] == [0, 1]
     assert made[0]["label"] in range(4) and made[1]["label"] in range(2)
+    given = {"context": "\n".join(text()[0]), "question": question()["question"]}
+    chooser = pipeline("multiple-choice", model=str(tmp_path / "out"), device="cpu")
+    assert chooser(**given, choices=question()["choice"])["label"] == made[0]["label"]
 
 
 def test_chid_runs_to_its_submission(tmp_path: Path, pretrained: Path) -> None:

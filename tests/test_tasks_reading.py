@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import pipeline
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.main import main
@@ -130,7 +131,9 @@ def test_a_test_file_without_answers_can_be_predicted(tmp_path: Path, answers: A
         (squad({"id": "x"}), "entry 1, x: has no `question`"),
         (squad(question(answers=[(5, 3)])), "T_0_Q_0: an answer is"),
         ([{"sentence": "甲", "label": "1"}], "entry 1: has no `context`"),
-        ({"sentence": "甲", "label": "1"}, "neither `data` nor a list"),
+        ({"sentence": "甲", "label": "1"}, "entry 1: has no `context`"),
+        ({"data": {}}, "neither `data` nor a list"),
+        ([[["甲"], [], "1"]], "neither `data` nor a list"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: Any, said: str) -> None:
@@ -322,3 +325,7 @@ def test_a_run_ends_with_scores_and_the_submission(tmp_path: Path, small_tokeniz
     assert all(answer and answer in CONTEXT for answer in submission.values())
     saved = json.loads((out / "config.json").read_text())["finetuning"]
     assert saved["kind"] == "reading" and KINDS[saved["kind"]] is Reading
+    answer = pipeline("question-answering", model=str(out), device="cpu")(
+        question="第一座桥建于哪年？", context=CONTEXT
+    )
+    assert answer["answer"] == submission["T_1"]

@@ -62,12 +62,19 @@ def _questions(path: Path) -> Iterator[tuple[str, str, Question]]:
 
 
 def _content(path: Path) -> Any:
-    first = read_text(path).lstrip().partition("\n")[0]
+    """The JSON value of the file; a list for JSON lines, or for one entry alone."""
+    first, _, others = read_text(path).strip().partition("\n")
+    if others and _is_record(first):
+        return [record for _, record in read_records(path)]
+    content = read_json(path)
+    return [content] if isinstance(content, dict) and "data" not in content else content
+
+
+def _is_record(line: str) -> bool:
     try:
-        lines = isinstance(json.loads(first), dict) and "data" not in json.loads(first)
+        return isinstance(json.loads(line), dict)
     except json.JSONDecodeError:
-        lines = False
-    return [record for _, record in read_records(path)] if lines else read_json(path)
+        return False
 
 
 def _squad(paragraph: dict[str, Any], where: str) -> Iterator[tuple[str, str, Question]]:
