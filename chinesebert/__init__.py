@@ -1,7 +1,8 @@
 """ChineseBERT: Chinese pretraining with the glyph and the pinyin of every character (Sun et al., ACL 2021).
 
-Importing this package registers its configuration, tokenizer and models with the Auto classes of transformers. That
-loads torch, which takes seconds; programs that only prepare text set ``CHINESEBERT_WITHOUT_MODELS=1`` and go without.
+Importing this package registers its configuration, tokenizer and models with the Auto classes of transformers, and
+pipelines for the heads that transformers has none for. That loads torch, which takes seconds; programs that only
+prepare text set ``CHINESEBERT_WITHOUT_MODELS=1`` and go without.
 """
 
 import os
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
-    import chinesebert.auto_classes  # noqa: F401
+    import chinesebert.auto_classes
+    import chinesebert.pipelines  # noqa: F401
     from chinesebert.configuration_chinesebert import ChineseBertConfig
     from chinesebert.modeling_chinesebert import (
         ChineseBertForMaskedLM,

@@ -54,6 +54,10 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
     truncation: str = field(
         default="head", metadata={"help": f"What is kept of texts that are too long: {', '.join(TRUNCATIONS)}."}
     )
+    unique_choices: bool = field(
+        default=False,
+        metadata={"help": "ChID: no idiom twice among the blanks of a record; lifts scores, and not all do it."},
+    )
     seeds: int = field(
         default=1, metadata={"help": "Runs with seed, seed+1, …; mean, standard deviation and maximum are reported."}
     )

@@ -66,15 +66,39 @@ def _read(task: Task, args: FinetuningArguments, split: str, splits: Splits, nee
 
 
 def _held_out(examples: Sequence[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:
-    """Training and held-out examples, both in the order of the file; which is which follows from the seed."""
-    count = max(1, round(len(examples) * share))
-    if count >= len(examples):
-        raise InputError(f"validation_share {share} leaves no example of {len(examples)} to train on")
-    chosen = set(random.Random(seed).sample(range(len(examples)), count))
+    """Training and held-out examples, both in the order of the file; which is which follows from the seed.
+
+    Examples of a group (the candidates of one mention, say) stay together.
+    """
+    groups = _groups(examples)
+    count = max(1, round(len(groups) * share))
+    if count >= len(groups):
+        raise InputError(f"validation_share {share} leaves no example of {len(groups)} to train on")
+    chosen = {number for place in random.Random(seed).sample(range(len(groups)), count) for number in groups[place]}
     return (
         [example for number, example in enumerate(examples) if number not in chosen],
         [example for number, example in enumerate(examples) if number in chosen],
     )
+
+
+def _groups(examples: Sequence[Any]) -> list[list[int]]:
+    """The numbers of the examples that belong together; most examples are by themselves."""
+    groups: dict[Any, list[int]] = {}
+    for number, example in enumerate(examples):
+        groups.setdefault(getattr(example, "group", None) or number, []).append(number)
+    return list(groups.values())
+
+
+def _first(examples: Sequence[Any], count: int) -> list[Any]:
+    """The first examples, with the rest of the group that the last of them is in."""
+    while 0 < count < len(examples) and _same_group(examples[count - 1], examples[count]):
+        count += 1
+    return list(examples[:count])
+
+
+def _same_group(first: Any, second: Any) -> bool:
+    group = getattr(first, "group", None)
+    return group is not None and group == second.group
 
 
 def _limited(splits: Splits, args: FinetuningArguments) -> Splits:
@@ -83,7 +107,7 @@ def _limited(splits: Splits, args: FinetuningArguments) -> Splits:
         splits.train = [splits.train[number] for number in chosen]
     if args.max_eval_samples is not None:
         splits = dataclasses.replace(
-            splits, dev=splits.dev[: args.max_eval_samples], test=splits.test[: args.max_eval_samples]
+            splits, dev=_first(splits.dev, args.max_eval_samples), test=_first(splits.test, args.max_eval_samples)
         )
     return splits
 

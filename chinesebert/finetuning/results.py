@@ -47,6 +47,7 @@ def write_submissions(
     """
     wanted = [item for item in task.submissions if item.special and any(map(item.suits, test_files))]
     wanted = wanted or [item for item in task.submissions if not item.special]
+    wanted = [item for item in wanted if item.fits is None or item.fits(examples)]
     paths = []
     for submission in wanted[:1] if name else wanted:
         paths.append(directory / (name or submission.name))

@@ -12,6 +12,7 @@ from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, st
 from chinesebert.finetuning.trainer import FinetuningTrainer, has_truth, score
 from chinesebert.tasks.dataset import BertDataset, require_labels
 from chinesebert.tasks.kinds import KINDS, Kind, Lengths
+from chinesebert.tasks.kinds.choice import Choice
 from chinesebert.tasks.task import Task
 from chinesebert.training.environment import version_facts
 
@@ -72,6 +73,10 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
             "give the output of a run of it, or --do_train"
         )
     kind = KINDS[task.kind](labels_for(task, splits, saved.get("labels")))
+    if args.unique_choices:
+        if not isinstance(kind, Choice):
+            raise InputError(f"--unique_choices: {task.name} has no choices; take the flag away")
+        kind.unique = True
     require_labels(splits.train, kind, "training")
     require_labels(splits.dev, kind, "evaluation")
     return kind

@@ -73,12 +73,17 @@ class ReadingExample(Example):
 
 @dataclass(frozen=True)
 class ChoiceExample(Example):
-    """A question with choices; ``label`` is the number of the right one."""
+    """A question with choices; ``label`` is the number of the right one.
+
+    With ``blank`` a choice stands in the context, in place of its characters ``[start, end)``.
+    """
 
     context: str
     question: str
     choices: tuple[str, ...]
     label: int | None = None
+    blank: tuple[int, int] | None = None
+    group: str | None = None  # examples of a group share their choices: the blanks of one record
 
 
 @dataclass(frozen=True)

@@ -33,3 +33,12 @@ class CommaLines:
         yield ",".join(self.names)
         for example, prediction in zip(examples, predictions, strict=True):
             yield f"{example.id},{prediction}"
+
+
+@dataclass(frozen=True)
+class OneObject:
+    """One JSON object ``{id: prediction}``, a line an entry: of reading tasks and of the idiom cloze."""
+
+    def __call__(self, examples: Sequence[Any], predictions: Sequence[Any]) -> Iterator[str]:
+        answers = {str(example.id): guess for example, guess in zip(examples, predictions, strict=True)}
+        yield from json.dumps(answers, ensure_ascii=False, indent=2).split("\n")

@@ -43,12 +43,15 @@ class Submission:
         test_file: made only from test files of this name (older and newer test sets have different names); "" for any.
         beside: made only where one of these files lies in the folder of the test file: two benchmarks publish the same
             task under the same names of test files.
+        fits: whether examples are of this server's test set, where two servers' sets have the same file names; None:
+            all are.
     """
 
     name: str
     write: Callable[[Sequence[Any], Sequence[Any]], Iterable[str]]
     test_file: str = ""
     beside: tuple[str, ...] = ()
+    fits: Callable[[Sequence[Any]], bool] | None = None
 
     @property
     def special(self) -> bool:
