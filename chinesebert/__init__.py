@@ -5,7 +5,7 @@ loads torch, which takes seconds; programs that only prepare text set ``CHINESEB
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -23,7 +23,12 @@ if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
     )
     from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
+    if TYPE_CHECKING:
+        from chinesebert.tasks.dataset import BertDataset, BertMaskDataset
+
     __all__ = [
+        "BertDataset",
+        "BertMaskDataset",
         "ChineseBertConfig",
         "ChineseBertForMaskedLM",
         "ChineseBertForMultipleChoice",
@@ -34,3 +39,12 @@ if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
         "ChineseBertPreTrainedModel",
         "ChineseBertTokenizer",
     ]
+
+
+def __getattr__(name: str) -> Any:
+    """``BertDataset`` and ``BertMaskDataset``, which load what fine-tuning needs, when they are asked for."""
+    if name in ("BertDataset", "BertMaskDataset"):
+        from chinesebert.tasks import dataset
+
+        return getattr(dataset, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,6 +52,10 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
     truncation: str = field(
         default="head", metadata={"help": f"What is kept of texts that are too long: {', '.join(TRUNCATIONS)}."}
     )
+    no_cache: bool = field(
+        default=False,
+        metadata={"help": "Tokenize anew, and keep nothing. Else: $CHINESEBERT_CACHE, or ~/.cache/chinesebert."},
+    )
     seeds: int = field(
         default=1, metadata={"help": "Runs with seed, seed+1, …; mean, standard deviation and maximum are reported."}
     )

@@ -18,6 +18,8 @@ class FinetuningTrainer(Trainer):
         train_dataset, eval_dataset: what is trained and evaluated on, of one kind.
     """
 
+    label_names: list[str]
+
     def __init__(
         self,
         *,
