@@ -6,7 +6,7 @@ prepare text set ``CHINESEBERT_WITHOUT_MODELS=1`` and go without.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,12 @@ if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
     )
     from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
+    if TYPE_CHECKING:
+        from chinesebert.tasks.dataset import BertDataset, BertMaskDataset
+
     __all__ = [
+        "BertDataset",
+        "BertMaskDataset",
         "ChineseBertConfig",
         "ChineseBertForMaskedLM",
         "ChineseBertForMultipleChoice",
@@ -36,3 +41,12 @@ if TYPE_CHECKING or not os.environ.get("CHINESEBERT_WITHOUT_MODELS"):
         "ChineseBertPreTrainedModel",
         "ChineseBertTokenizer",
     ]
+
+
+def __getattr__(name: str) -> Any:
+    """``BertDataset`` and ``BertMaskDataset``, which load what fine-tuning needs, when they are asked for."""
+    if name in ("BertDataset", "BertMaskDataset"):
+        from chinesebert.tasks import dataset
+
+        return getattr(dataset, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

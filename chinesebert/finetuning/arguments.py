@@ -58,6 +58,10 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
         default=False,
         metadata={"help": "ChID: no idiom twice among the blanks of a record; lifts scores, and not all do it."},
     )
+    no_cache: bool = field(
+        default=False,
+        metadata={"help": "Tokenize anew, and keep nothing. Else: $CHINESEBERT_CACHE, or ~/.cache/chinesebert."},
+    )
     seeds: int = field(
         default=1, metadata={"help": "Runs with seed, seed+1, …; mean, standard deviation and maximum are reported."}
     )

@@ -32,7 +32,7 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     tokenizer = load_tokenizer(source)
     lengths = Lengths(args.max_seq_length, args.doc_stride, args.truncation)  # type: ignore[arg-type]  # checked
     datasets = {
-        name: BertDataset(examples, kind, tokenizer, lengths) if examples else None
+        name: _dataset(args, examples, kind, tokenizer, lengths) if examples else None
         for name, examples in (("train", splits.train), ("dev", splits.dev))
     }
     if datasets["dev"] is None:
@@ -56,7 +56,7 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     if args.do_eval:
         results["dev"] = _evaluate(trainer, "dev", splits.dev, datasets["dev"], output_dir)
     if args.do_predict:
-        test = BertDataset(splits.test, kind, tokenizer, lengths)
+        test = _dataset(args, splits.test, kind, tokenizer, lengths)
         results["test"] = _evaluate(trainer, "test", splits.test, test, output_dir, splits.files["test"])
     summary = _summary(task, args, splits, results)
     if trainer.is_world_process_zero():
@@ -77,9 +77,21 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
         if not isinstance(kind, Choice):
             raise InputError(f"--unique_choices: {task.name} has no choices; take the flag away")
         kind.unique = True
+    if args.do_train:
+        kind.learn(splits.train)
+    else:
+        kind.restore(saved.get("state") or {})
     require_labels(splits.train, kind, "training")
     require_labels(splits.dev, kind, "evaluation")
     return kind
+
+
+def _dataset(
+    args: FinetuningArguments, examples: list[Any], kind: Kind, tokenizer: Any, lengths: Lengths
+) -> BertDataset:
+    """The examples as inputs; on several ranks the first tokenizes, and the others read its cache."""
+    with args.main_process_first(desc="tokenization"):
+        return BertDataset(tokenizer, examples, kind, lengths, cache=not args.no_cache)
 
 
 def _evaluate(

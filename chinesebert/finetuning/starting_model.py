@@ -25,7 +25,7 @@ def load_tokenizer(source: str) -> chinesebert.ChineseBertTokenizer:
 
 
 def saved_task(source: str) -> dict[str, Any]:
-    """What a fine-tuned directory says about its task: ``task``, ``kind``, ``labels``, ``lengths``; {} for others."""
+    """What a fine-tuned directory says of its task: ``task``, ``kind``, ``labels``, ``state``, …; {} for others."""
     config = Path(source) / "config.json"
     if not config.is_file():
         return {}
@@ -60,6 +60,7 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
         "task": task,
         "kind": kind.name,
         "labels": kind.labels,
+        "state": kind.state(),
         "max_seq_length": lengths.max_seq_length,
         "doc_stride": lengths.doc_stride,
         "truncation": lengths.truncation,

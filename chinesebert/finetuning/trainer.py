@@ -18,6 +18,8 @@ class FinetuningTrainer(Trainer):
         train_dataset, eval_dataset: what is trained and evaluated on, of one kind.
     """
 
+    label_names: list[str]
+
     def __init__(
         self,
         *,
@@ -36,9 +38,12 @@ class FinetuningTrainer(Trainer):
             data_collator=kind.collate,
             compute_metrics=self._score_dev if eval_dataset is not None else None,
             compute_loss_func=kind.loss_of_labels if kind.own_loss else None,
-            preprocess_logits_for_metrics=lambda logits, labels: kind.summarise(logits),
+            preprocess_logits_for_metrics=kind.keep,
             **kwargs,
         )
+        # The masked-language-model head takes labels of its second head too, which no task has; if Trainer waited for
+        # them, it would take the others for missing.
+        self.label_names = [name for name in self.label_names if name != "pinyin_labels"]
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

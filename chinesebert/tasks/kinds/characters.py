@@ -18,6 +18,34 @@ from chinesebert.errors import InputError
 from chinesebert.tasks.kinds.base import Encoded, Lengths
 
 
+def encode_characters(text: str, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
+    """One token a character, without special tokens.
+
+    Latin words and numbers, which WordPiece joins, are split too. Characters that the tokenizer reads over (spaces,
+    control characters) get no token; of those that it takes apart (Hangul) the first part stands for all.
+
+    Args:
+        text: any text.
+        tokenizer: a ``ChineseBertTokenizer``.
+
+    Returns:
+        ``input_ids`` and ``pinyin_ids`` (readings in the context of the whole text), and which character each token is:
+        three lists of one length.
+    """
+    if not text:
+        return [], [], []
+    batch = tokenizer(list(text), is_split_into_words=True, add_special_tokens=False, verbose=False)
+    input_ids, pinyin_ids, positions = [], [], []
+    before = None
+    for token, pinyin, position in zip(batch["input_ids"], batch["pinyin_ids"], batch.word_ids(), strict=True):
+        if position != before:
+            input_ids.append(token)
+            pinyin_ids.append(pinyin)
+            positions.append(position)
+        before = position
+    return input_ids, pinyin_ids, positions
+
+
 @dataclass(frozen=True)
 class Window:
     """Characters ``[start, end)`` of a text, read in one input.
