@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import pipeline
 
 from chinesebert.tasks.examples import SpanExample
 from chinesebert.tasks.kinds import KINDS, Lengths
@@ -101,6 +102,7 @@ def test_a_label_that_training_did_not_have_is_left_out_of_the_targets(small_tok
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 COMPANIES = ("海天公司", "大河集团", "青山银行")
+LABELS_OF_EVENTS = ("收购-obj-org", "收购-sub-org", "收购-trigger")
 EVENTS = {"涉嫌欺诈": "骗了很多人", "涉嫌传销": "到处拉人头", "失联跑路": "人去楼空"}
 
 
@@ -155,3 +157,5 @@ def test_events_with_arguments_are_learned_and_submitted(model: Path, tmp_path: 
     lines = read_records(out / "result.json")
     assert [line["id"] for line in lines] == ["e0", "e1", "e2"]
     assert lines[0]["events"] == records[0]["events"]
+    scored = pipeline("token-classification", str(out), device="cpu", ignore_labels=[])(records[0]["content"])
+    assert {each["entity"] for each in scored} <= set(Pointers(sorted(LABELS_OF_EVENTS)).output_names())
