@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.transfer.averaging import Teacher, WeightAverage, distances
+from chinesebert.finetuning.transfer.depths import unfreeze_gradually
 from chinesebert.finetuning.transfer.fgm import gradient_of, perturbed
 from chinesebert.finetuning.transfer.rows import score_rows
 from chinesebert.masking import IGNORE_INDEX
@@ -139,13 +140,11 @@ def test_a_layer_is_unfrozen_an_epoch(
     assert parts_trained(trainer) == parts
 
 
-def test_a_schedule_without_rates_of_groups_cannot_unfreeze(tmp_path: Path, small_tokenizer: Any) -> None:
-    trainer = make_trainer(
-        tmp_path, small_tokenizer, max_steps=1, gradual_unfreezing="1", lr_scheduler_type="reduce_lr_on_plateau",
-        eval_strategy="no",
-    )  # fmt: skip
-    with pytest.raises(InputError, match="give another --lr_scheduler_type"):
-        trainer.train()
+def test_a_schedule_without_rates_of_groups_cannot_unfreeze() -> None:
+    optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with pytest.raises(InputError, match="ReduceLROnPlateau; give another --lr_scheduler_type"):
+        unfreeze_gradually(plateau, [0], 1)
 
 
 # ------------------------------------------------------------------------------------------------------- averages

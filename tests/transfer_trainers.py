@@ -56,6 +56,7 @@ def make_trainer(directory: Path, tokenizer: Any, model: Any = None, **settings:
     if model is None:
         sizes = {"vocab_size": len(tokenizer.tokens()), "num_syllables": len(tokenizer.readings.syllables)}
         model = ChineseBertForSequenceClassification(tiny_config(**sizes, num_labels=2, **config_changes(args)))
+        model.bert.embeddings.glyph_embeddings.embedding.weight.random_(256)
         model.freeze_unused()
     return FinetuningTrainer(
         task=get_task("tnews"),
