@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from chinesebert.errors import InputError
-from chinesebert.finetuning.arguments import FinetuningArguments
+from chinesebert.finetuning.arguments import FinetuningArguments, hyperparameters
 from chinesebert.finetuning.data import Splits, labels_for, read_splits
 from chinesebert.finetuning.results import write_json, write_predictions, write_submissions
 from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model
 from chinesebert.finetuning.trainer import FinetuningTrainer, has_truth, score
+from chinesebert.finetuning.transfer.companions import Companion, companion_figures, companions
+from chinesebert.finetuning.transfer.settings import config_changes, given
+from chinesebert.finetuning.transfer.trained import trained_data, trained_model
+from chinesebert.finetuning.transfer.two_stages import first_settings
 from chinesebert.tasks.dataset import BertDataset, require_labels
 from chinesebert.tasks.kinds import KINDS, Kind, Lengths
 from chinesebert.tasks.kinds.choice import Choice
+from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.task import Task
 from chinesebert.training.environment import version_facts
 
@@ -39,13 +44,14 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
         args.eval_strategy, args.save_strategy, args.load_best_model_at_end = "no", "no", False
     args.metric_for_best_model = f"eval_{task.metric}" if datasets["dev"] is not None else None
     args.greater_is_better = True
+    others = companions(args, source, tokenizer) if args.do_train else []
     trainer = FinetuningTrainer(
         task=task,
         kind=kind,
-        model=starting_model(source, kind, task.name, lengths, args.random_weights),
+        model=_model(task, kind, args, lengths, others),
         args=args,
         processing_class=tokenizer,
-        train_dataset=datasets["train"],
+        train_dataset=trained_data(datasets["train"], others),
         eval_dataset=datasets["dev"],
     )
     started = time.monotonic()
@@ -55,6 +61,8 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     results: dict[str, Any] = {"train_seconds": round(time.monotonic() - started, 1)} if args.do_train else {}
     if args.do_eval:
         results["dev"] = _evaluate(trainer, "dev", splits.dev, datasets["dev"], output_dir)
+    if others:
+        results["also_train"] = {other.task.name: companion_figures(other, args, tokenizer) for other in others}
     if args.do_predict:
         test = _dataset(args, splits.test, kind, tokenizer, lengths)
         results["test"] = _evaluate(trainer, "test", splits.test, test, output_dir, splits.files["test"])
@@ -62,6 +70,26 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     if trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", summary)
     return summary
+
+
+def _first_stage(args: FinetuningArguments) -> str:
+    """Trains the first task and returns the directory of its model."""
+    task = get_task(str(args.first_task))
+    settings = first_settings(task, args, hyperparameters(task))
+    finetune(task, settings)
+    return str(settings.output_dir)
+
+
+def _model(task: Task, kind: Kind, args: FinetuningArguments, lengths: Lengths, others: list[Companion]) -> Any:
+    """What is trained or used: the first task, where there is one, is trained here."""
+    source = str(args.model_name_or_path)
+    if not args.do_train:
+        return starting_model(source, kind, task.name, lengths, args.random_weights)
+    random_weights = args.random_weights and not args.first_task  # the first task began with them
+    if args.first_task:
+        source = _first_stage(args)
+    model = starting_model(source, kind, task.name, lengths, random_weights, config_changes(args))
+    return trained_model(model, args, others)
 
 
 def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) -> Kind:
@@ -137,5 +165,6 @@ def _summary(task: Task, args: FinetuningArguments, splits: Splits, results: dic
                 *("weight_decay", "world_size"),
             )
         },
+        "transfer": given(args),
         "versions": version_facts(),
     }

@@ -1,5 +1,6 @@
 """The model that a run begins with: encoder from a pretrained directory, head for the task."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,25 @@ def saved_task(source: str) -> dict[str, Any]:
     return getattr(chinesebert.ChineseBertConfig.from_json_file(config), "finetuning", None) or {}
 
 
-def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_weights: bool) -> Any:
+def starting_model(
+    source: str,
+    kind: Kind,
+    task: str,
+    lengths: Lengths,
+    random_weights: bool,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:
     """A model with the kind's head; weights from ``source``, or drawn anew.
 
-    A head of the directory stays if it has the outputs that this task needs, else it is drawn.
+    A head of the directory stays if it has the outputs that this task needs, and they mean the same; else it is drawn.
+
+    Args:
+        source: the directory.
+        kind: of the task, with its labels.
+        task: the name of the task.
+        lengths: how long inputs are, which the directory is to remember.
+        random_weights: whether weights are drawn anew.
+        changes: of the model's configuration, besides those that the kind asks for.
 
     Raises:
         InputError: the directory holds no model, or one of fewer positions than the inputs have tokens.
@@ -45,7 +61,7 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
-        model = head.from_pretrained(source, ignore_mismatched_sizes=True, **kind.config_changes())
+        model = head.from_pretrained(source, ignore_mismatched_sizes=True, **kind.config_changes(), **(changes or {}))
     except OSError as error:
         raise InputError(f"{source}: holds no model that can be loaded ({' '.join(str(error).split())})") from error
     finally:
@@ -56,6 +72,9 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
             f"max_seq_length is {lengths.max_seq_length}, and {source} has {positions} positions: "
             f"give --max_seq_length {positions} or less; longer texts are cut as --truncation says"
         )
+    labels = saved_task(source).get("labels")
+    if kind.has_labels and labels is not None and labels != kind.labels:
+        draw_head(model)
     model.config.finetuning = {
         "task": task,
         "kind": kind.name,
@@ -72,8 +91,19 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
 
 def draw_weights(model: Any) -> None:
     """Draws all weights anew as before pretraining; images, spellings and readings stay."""
-    for module in model.modules():
+    _draw(model, model)
+
+
+def draw_head(model: Any) -> None:
+    """Draws the weights of the head anew; encoder and pooler stay."""
+    for part in model.children():
+        if part is not model.base_model:
+            _draw(part, model)
+
+
+def _draw(part: Any, model: Any) -> None:
+    for module in part.modules():
         module._is_hf_initialized = False
         for parameter in module.parameters(recurse=False):
             parameter._is_hf_initialized = False
-    model.apply(model._init_weights)
+    part.apply(model._init_weights)
