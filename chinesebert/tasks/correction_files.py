@@ -16,6 +16,9 @@ other lines                            texts to be corrected, without the truth
 
 Only single characters are replaced in this task. Sentences whose mistakes cannot be told so, because the correction is
 longer or shorter or an annotation is not in the text, are left out, and a warning says how many.
+
+A few truths "correct" a character to what it already is (four sentences of 2013's test, two of 2014's). Here such
+sentences have no such mistake; the official tools count them as missed, since no system can report them.
 """
 
 import csv
