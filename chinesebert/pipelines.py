@@ -1,7 +1,7 @@
 """Pipelines for heads that transformers has none for (any more).
 
-``transformers.pipeline`` of version 5 knows neither question answering nor multiple choice. Importing ``chinesebert``
-registers these for any model that the Auto classes load; a task that transformers knows stays as it is there.
+``transformers.pipeline`` of version 5 knows neither question answering nor multiple choice nor correction. Importing
+``chinesebert`` registers these for any model that the Auto classes load; a task that transformers knows stays as it is.
 
 ::
 
@@ -10,6 +10,7 @@ registers these for any model that the Auto classes load; a task that transforme
 
     pipeline("question-answering", model=directory)(question="谁来了？", context="昨天小王来了。")
     pipeline("multiple-choice", model=directory)(context="…", question="…", choices=["…", "…"])
+    pipeline("spelling-correction", model=directory)("我今天很高心。")
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 import transformers.pipelines
-from transformers import AutoModelForMultipleChoice, AutoModelForQuestionAnswering
+from transformers import AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForQuestionAnswering
 from transformers.pipelines import PIPELINE_REGISTRY, Pipeline
 
+from chinesebert.correction_pipeline import CorrectionPipeline
 from chinesebert.tasks.examples import ChoiceExample, ReadingExample
 from chinesebert.tasks.kinds.base import Kind, Lengths
 from chinesebert.tasks.kinds.choice import Choice
@@ -185,6 +187,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
 PIPELINES: dict[str, tuple[type[Pipeline], type]] = {
     "question-answering": (QuestionAnsweringPipeline, AutoModelForQuestionAnswering),
     "multiple-choice": (MultipleChoicePipeline, AutoModelForMultipleChoice),
+    "spelling-correction": (CorrectionPipeline, AutoModelForMaskedLM),
 }
 
 

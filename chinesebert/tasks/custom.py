@@ -13,11 +13,17 @@ no flags but ``--kind`` and ``--data_dir``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chinesebert.errors import InputError
+from chinesebert.tasks.correction_files import read_corrections
+from chinesebert.tasks.definitions.c3 import read as read_c3
 from chinesebert.tasks.files import read_lines
 from chinesebert.tasks.labelled_texts import LabelledTexts, table_names
+from chinesebert.tasks.reading_files import read_reading
+from chinesebert.tasks.segmented import read_segmented
+from chinesebert.tasks.span_files import read_spans
 from chinesebert.tasks.task import Defaults, Reader, Task
 from chinesebert.tasks.text_columns import Columns
 
@@ -31,7 +37,14 @@ class CustomArguments:
 
     kind: str | None = field(
         default=None,
-        metadata={"help": "--task custom: what the files hold: single (a text, a label), pair, multi_label."},
+        metadata={
+            "help": "--task custom: what the files hold: single (a text, a label), pair, multi_label, spans, "
+            "overlapping_spans, words, reading, choice, correction."
+        },
+    )
+    end_inclusive: bool = field(
+        default=False,
+        metadata={"help": "--task custom --kind spans: the end of a span is its last character, not the one behind."},
     )
     text_columns: list[str] = field(
         default_factory=list,
@@ -108,6 +121,17 @@ _PYCLUE = {
     2: ("label first second", "first second label", "_ first second", "first second"),
 }
 
+
+def _spans_reader(args: CustomArguments, labels: tuple[str, ...] | None) -> Reader:
+    return partial(read_spans, inclusive=args.end_inclusive)
+
+
+def _fixed(read: Reader) -> ReaderOf:
+    """A reader that finds out by itself which of the published layouts a file has."""
+    return lambda args, labels: read
+
+
+_OF_SPANS = Defaults("as the ChineseBERT authors' OntoNotes", 256, 16, 3e-5, 5)
 _FIGURES = ("accuracy", "macro_f1", "f1")
 _SEVERAL = ("micro_f1", "macro_f1", "exact_match")
 
@@ -115,6 +139,16 @@ CUSTOM_KINDS: dict[str, CustomKind] = {
     "single": CustomKind("classification", texts_reader(1), _FIGURES),
     "pair": CustomKind("classification", texts_reader(2), _FIGURES),
     "multi_label": CustomKind("multi_label", texts_reader(1, several=True), _SEVERAL),
+    "spans": CustomKind("tagging", _spans_reader, ("f1",), _OF_SPANS),
+    "overlapping_spans": CustomKind("pointers", _spans_reader, ("f1",), _OF_SPANS),
+    "words": CustomKind("segmentation", _fixed(read_segmented), ("f1",), _OF_SPANS),
+    "reading": CustomKind(
+        "reading", _fixed(read_reading), ("em", "f1"), Defaults("CLUE's own script", 512, 32, 3e-5, 2)
+    ),
+    "choice": CustomKind("choice", _fixed(read_c3), ("accuracy",), Defaults("CLUE's script of C3", 512, 24, 2e-5, 8)),
+    "correction": CustomKind(
+        "correction", _fixed(read_corrections), ("sighan_sentence_correction_f1",), Defaults("SCOPE", 192, 32, 5e-5, 30)
+    ),
 }
 
 
