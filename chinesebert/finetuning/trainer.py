@@ -63,6 +63,8 @@ class FinetuningTrainer(Trainer):
             preprocess_logits_for_metrics=kind.keep,
             **kwargs,
         )
+        # Images and tables, the same on all ranks; some are of a type that neither gloo nor NCCL can send.
+        model._ddp_params_and_buffers_to_ignore = [name for name, _ in model.named_buffers()]
         if isinstance(model, SharedEncoder):
             self.label_names = find_labels(type(model.main))
         # The masked-language-model head takes labels of its second head too, which no task has; if Trainer waited for
