@@ -25,7 +25,7 @@ def load_tokenizer(source: str) -> chinesebert.ChineseBertTokenizer:
 
 
 def saved_task(source: str) -> dict[str, Any]:
-    """What a fine-tuned directory says about its task: ``task``, ``kind``, ``labels``, ``lengths``; {} for others."""
+    """What a fine-tuned directory says about its task, as ``starting_model`` writes it; {} for other directories."""
     config = Path(source) / "config.json"
     if not config.is_file():
         return {}
@@ -57,9 +57,13 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
         "max_seq_length": lengths.max_seq_length,
         "doc_stride": lengths.doc_stride,
         "truncation": lengths.truncation,
+        "state": kind.state(),
     }
     if random_weights:
         draw_weights(model)
+    # Every rank has read the same images, spellings and readings; torch's DistributedDataParallel would send them to
+    # all of them, and cannot: there is no communication of 16-bit whole numbers.
+    model._ddp_params_and_buffers_to_ignore = [name for name, _ in model.named_buffers()]
     return model
 
 
