@@ -97,6 +97,11 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
             super().__post_init__()
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
+        if self.deepspeed and self.use_cpu:
+            # accelerate joins CPU ranks without telling DeepSpeed, which would take each for a world of its own.
+            import deepspeed
+
+            deepspeed.init_distributed(dist_backend="gloo", verbose=False)
 
 
 def setting(name: str, argv: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, set_seed
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.announcements import announce
@@ -19,7 +19,7 @@ from chinesebert.finetuning.process import say
 from chinesebert.finetuning.progress import FinetuningProgress
 from chinesebert.finetuning.record import METRICS_FILE, SETTINGS_FILE, files_of, settings_of
 from chinesebert.finetuning.results import PREDICTIONS, write_json, write_predictions, write_submissions
-from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model
+from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model, whole_on_every_rank
 from chinesebert.finetuning.trainer import FinetuningTrainer, has_truth, score
 from chinesebert.tasks.dataset import BertDataset, require_labels
 from chinesebert.tasks.kinds import KINDS, Kind, Lengths
@@ -113,9 +113,15 @@ def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared) -> Finet
         args.eval_strategy, args.save_strategy, args.load_best_model_at_end = "no", "no", False
     args.metric_for_best_model = f"eval_{task.metric}" if dev is not None else None
     args.greater_is_better = True
-    model = starting_model(
-        str(args.model_name_or_path), prepared.kind, task.name, prepared.lengths, args.random_weights
-    )
+    set_seed(args.seed)  # the head is drawn before the Trainer, which seeds too, is there
+    with whole_on_every_rank(args):
+        model = starting_model(
+            str(args.model_name_or_path), prepared.kind, task.name, prepared.lengths, args.random_weights
+        )
+    if args.do_train:  # so that prediction knows what to ask for
+        model.config.finetuning["pairs"] = any(
+            getattr(example, "text_pair", None) is not None for example in prepared.splits.train
+        )
     trainer = FinetuningTrainer(
         task=task,
         kind=prepared.kind,

@@ -1,9 +1,13 @@
 """The model that a run begins with: encoder from a pretrained directory, head for the task."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers import TrainingArguments
+from transformers.integrations import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
 import chinesebert
 from chinesebert.errors import InputError
@@ -65,6 +69,23 @@ def starting_model(source: str, kind: Kind, task: str, lengths: Lengths, random_
     # all of them, and cannot: there is no communication of 16-bit whole numbers.
     model._ddp_params_and_buffers_to_ignore = [name for name, _ in model.named_buffers()]
     return model
+
+
+@contextlib.contextmanager
+def whole_on_every_rank(args: TrainingArguments) -> Iterator[None]:
+    """Hides ZeRO 3 from ``from_pretrained`` in the block; DeepSpeed cuts the model up when the training begins.
+
+    transformers would send every tensor from the first rank to the others while it loads them, and there is no
+    communication of 16-bit whole numbers, which spellings are.
+    """
+    config = getattr(args, "hf_deepspeed_config", None)
+    if config is not None:
+        unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        if config is not None:
+            set_hf_deepspeed_config(config)
 
 
 def draw_weights(model: Any) -> None:

@@ -80,8 +80,8 @@ def _check_records(
             raise InputError(f"{where}: the id is {record['id']}, but that of the test split {prediction['id']}")
         if numbered and record["id"] != number:
             raise InputError(f"{where}: the id is {record['id']}: the server wants ids from 0 on without gaps")
-        label = record.get("label")
-        if labels and isinstance(prediction["prediction"], str) and (label not in labels or not isinstance(label, str)):
+        label, guess = record.get("label"), prediction["prediction"]
+        if labels and isinstance(guess, str) and label not in list(labels):
             raise InputError(f"{where}: the label {label!r} is none of the task's")
-        if isinstance(prediction["prediction"], str | int) and label != prediction["prediction"]:
-            raise InputError(f"{where}: the label {label!r} is not what was predicted, {prediction['prediction']!r}")
+        if isinstance(guess, str | int) and label != guess:
+            raise InputError(f"{where}: the label {label!r} is not what was predicted, {guess!r}")

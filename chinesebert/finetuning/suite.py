@@ -94,18 +94,16 @@ def _folders(argv: Sequence[str]) -> tuple[Path, Path]:
 
 def task_folder(data_dir: Path, name: str) -> Path | None:
     """The folder of a task's files, by its name or as archives unpack: ``TNEWS``, ``tnews_public``, ``cluewsc``."""
-    folders = sorted(path for path in data_dir.iterdir() if path.is_dir())
-    for same in (lambda folder: folder == name, lambda folder: _plain(folder) == _plain(name)):
-        for path in folders:
-            if same(path.name):
-                return path
-    return None
+    folders = {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir()}
+    if name in folders:
+        return folders[name]
+    plain = {_plain(folder): path for folder, path in folders.items()}
+    return plain.get(name) or plain.get(name.rstrip("0123456789"))
 
 
 def _plain(folder: str) -> str:
-    """Without what archives add to the name (``clue_…_public``), and without the year at its end."""
-    plain = folder.lower().replace("-", "_")
-    return re.sub(r"^clue_|(?:_public)?(?:_data)?$", "", plain).rstrip("0123456789")
+    """Without what archives add to the name: ``CLUE_…_public``."""
+    return re.sub(r"^clue_|(?:_public)?(?:_data)?$", "", folder.lower().replace("-", "_"))
 
 
 def _run_one(task: Task, argv: Sequence[str], outcome: Outcome) -> None:
