@@ -9,6 +9,9 @@ from chinesebert.atomic import atomic_file
 from chinesebert.tasks.kinds import Kind
 from chinesebert.tasks.task import Task
 
+#: The file of the predictions for each split.
+PREDICTIONS = {"dev": "dev_predictions.jsonl", "test": "predictions.jsonl"}
+
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes an object as indented JSON; the file appears when it is complete."""
@@ -35,6 +38,7 @@ def write_submissions(
     examples: Sequence[Any],
     predictions: Sequence[Any],
     name: str | None = None,
+    write: bool = True,
 ) -> list[Path]:
     """The files that the benchmark's server takes for these test files; returns their paths.
 
@@ -44,6 +48,7 @@ def write_submissions(
         test_files: what was predicted; older and newer test sets have submissions of different names.
         examples, predictions: of those files, in their order.
         name: of the file, where the server wants another one now.
+        write: False in all but one of the processes of a run.
     """
     wanted = [item for item in task.submissions if item.special and any(map(item.suits, test_files))]
     wanted = wanted or [item for item in task.submissions if not item.special]
@@ -51,5 +56,6 @@ def write_submissions(
     paths = []
     for submission in wanted[:1] if name else wanted:
         paths.append(directory / (name or submission.name))
-        write_lines(paths[-1], submission.write(examples, predictions))
+        if write:
+            write_lines(paths[-1], submission.write(examples, predictions))
     return paths

@@ -122,6 +122,12 @@ class Kind(ABC):
     ) -> list[Any]:
         """A prediction for each example, from what ``summarise`` kept (``[N, …]``, N inputs, padded with -100)."""
 
+    def confidences(
+        self, examples: Sequence[Any], encoded: Encoded, scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...]
+    ) -> list[float] | None:
+        """How sure ``decode`` is of each prediction, as a probability; None where the kind cannot say."""
+        return None
+
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
         """Figures between 0 and 1; examples without the truth do not get here."""
