@@ -1,10 +1,12 @@
 """The configuration of ChineseBERT models."""
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
+
+HeadLayers = Literal["top", "embeddings", "mix"]
 
 
 @strict
@@ -28,6 +30,9 @@ class ChineseBertConfig(BertConfig):
         pronunciation_loss_weight: above 0, the masked language model has a second head that predicts the syllables of
             masked characters, and this is the weight of its loss; see ``ChineseBertForMaskedLM``.
         token_classifier_mlp: the token classifier has the two layers that the original calls ``mlp``, not one.
+        head_layers: what heads and pooler read: "top", the last layer; "embeddings", what the layers would read, so
+            that these are not run; "mix", a learned sum of all of them (``layer_mix.py``). It is the model's
+            ``last_hidden_state``.
     """
 
     model_type = "chinesebert"
@@ -46,6 +51,7 @@ class ChineseBertConfig(BertConfig):
     masked_lm_pooler: bool = False
     pronunciation_loss_weight: float | int = 0.0
     token_classifier_mlp: bool = False
+    head_layers: HeadLayers = "top"
 
     @classmethod
     def get_config_dict(
@@ -57,6 +63,11 @@ class ChineseBertConfig(BertConfig):
         check_config(pretrained_model_name_or_path, kwargs)
         config, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         return own_config(config, pretrained_model_name_or_path, kwargs), unused
+
+    @property
+    def tie_last_hidden_states(self) -> bool:
+        """Whether the last of ``hidden_states`` is ``last_hidden_state``; transformers asks (5.17 and later)."""
+        return self.head_layers == "top"
 
     @property
     def glyph_dim(self) -> int:

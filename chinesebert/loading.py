@@ -238,9 +238,14 @@ def _load_foreign(
 
 
 def _check_encoder(source: Source, model: Any, info: Any) -> None:
-    """Refuses an encoder with random weights in it; a pooler and heads may be new."""
+    """Refuses an encoder with random weights in it; a pooler, a mixture of the layers and heads may be new."""
     prefix = "" if model is model.base_model else f"{model.base_model_prefix}."
-    missing = [name for name in info["missing_keys"] if name.startswith(prefix) and "pooler." not in name]
+    new = ("pooler.", "layer_mix.")
+    missing = [
+        name
+        for name in info["missing_keys"]
+        if name.startswith(prefix) and not name.removeprefix(prefix).startswith(new)
+    ]
     if missing:
         raise InputError(
             f"{source}: the weights lack {len(missing)} tensors of the encoder ({', '.join(sorted(missing)[:3])}, …): "

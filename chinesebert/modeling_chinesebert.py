@@ -54,6 +54,7 @@ from .embeddings_chinesebert import (
 )
 from .errors import InputError
 from .last_layer import encode_at
+from .layer_mix import ChineseBertLayerMix
 from .masking import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range / _SPREAD_OF_IMAGES)
         elif isinstance(module, ChineseBertGlyphTable):
             init.zeros_(module.weight)
+        elif isinstance(module, ChineseBertLayerMix):
+            init.zeros_(module.weights)
+            init.ones_(module.scale)
         elif isinstance(module, ChineseBertFusion):
             init.normal_(module.weight, mean=0.0, std=self.config.hidden_size**-0.5)  # keeps the spread of its inputs
             init.zeros_(module.bias)
@@ -170,11 +174,15 @@ class ChineseBertPreTrainedModel(PreTrainedModel):
         return self.eval()
 
     def freeze_unused(self) -> None:
-        """Takes gradients from what no loss is to reach: a folded model, the pooler of a masked language model."""
+        """Takes gradients from what no loss is to reach: a folded model, the pooler of a masked language model, layers
+        that are not run."""
         if self.is_folded:
             self.requires_grad_(False)
-        elif self.base_model.has_decoder and self.base_model.pooler is not None:
+            return
+        if self.base_model.has_decoder and self.base_model.pooler is not None:
             self.base_model.pooler.requires_grad_(False)
+        if self.config.head_layers == "embeddings":
+            self.base_model.encoder.requires_grad_(False)
 
     @property
     def is_folded(self) -> bool:
@@ -274,6 +282,7 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         super().__init__(config)
         self.embeddings = ChineseBertFoldedEmbeddings(config) if config.folded else ChineseBertEmbeddings(config)
         self.encoder = BertEncoder(config)
+        self.layer_mix = ChineseBertLayerMix(config) if config.head_layers == "mix" else None
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
 
@@ -334,8 +343,19 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
             numbers = _checked_places(places, places_per_row, embeddings.shape[:2])
             states = self._encode_at(numbers, places_per_row, embeddings, mask, **kwargs)
             return BaseModelOutputWithPooling(last_hidden_state=states)
-        hidden = self.encoder(embeddings, mask, **kwargs).last_hidden_state
+        hidden = self._encode(embeddings, mask, **kwargs)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self._pool(hidden, padding))
+
+    def _encode(self, embeddings: torch.Tensor, mask: Any, **kwargs: Any) -> torch.Tensor:
+        """What the heads read, ``[B, L, H]``; see ``ChineseBertConfig.head_layers``."""
+        if self.config.head_layers == "embeddings":
+            return embeddings
+        if self.layer_mix is None:
+            return self.encoder(embeddings, mask, **kwargs).last_hidden_state
+        states = [embeddings]
+        for layer in self.encoder.layer:
+            states.append(layer(states[-1], mask, **kwargs))
+        return self.layer_mix(states)
 
     def _encode_at(
         self, places: torch.Tensor, most: int | None, embeddings: torch.Tensor, mask: Any, **kwargs: Any
@@ -343,9 +363,10 @@ class ChineseBertModel(ChineseBertPreTrainedModel):
         recorded = kwargs.get("output_hidden_states") or kwargs.get("output_attentions")
         # Flash attention refuses a call without queries.
         in_segments = kwargs.get("cu_seq_lens_k") is not None and len(places) > 0
-        if (self.config._attn_implementation == "sdpa" or in_segments) and not recorded:
+        top_only = self.config.head_layers == "top" and not recorded
+        if (self.config._attn_implementation == "sdpa" or in_segments) and top_only:
             return encode_at(self.encoder, embeddings, mask, places, most, **kwargs)
-        return self.encoder(embeddings, mask, **kwargs).last_hidden_state.flatten(end_dim=1)[places]
+        return self._encode(embeddings, mask, **kwargs).flatten(end_dim=1)[places]
 
     def _pool(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
         if self.pooler is None or self.has_decoder:

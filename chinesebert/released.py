@@ -281,6 +281,11 @@ def tokenizer_of(model: Any, source: Source) -> Any:
 def _check_exportable(source: Source, config: ChineseBertConfig, tokenizer: Any) -> None:
     if config.folded:
         raise InputError(f"{source}: is folded, and the released layout is not; export the directory it was made from")
+    if config.head_layers != "top":
+        raise InputError(
+            f"{source}: its head reads other layers than the last (head_layers: {config.head_layers}), which the "
+            "released layout cannot say; export it self-contained"
+        )
     sizes = (config.pinyin_vocab_size, config.pinyin_length, config.pinyin_embedding_dim, config.glyph_dim)
     if sizes != (32, 8, 128, 1728):
         raise InputError(

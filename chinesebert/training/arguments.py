@@ -1,18 +1,14 @@
 """The settings of a pretraining run: a YAML recipe, overridden by flags."""
 
-import argparse
-import dataclasses
-import difflib
 import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from chinesebert.corpus.packing import SHORTEST_ROW
@@ -20,6 +16,7 @@ from chinesebert.errors import InputError
 from chinesebert.masking import MASKING_STRATEGIES
 from chinesebert.training.device_peak import peak_of
 from chinesebert.training.engine import OPTIMIZERS
+from chinesebert.training.recipes import parse_settings
 from chinesebert.training.timeline import Phase, Ramp, Timeline, read_phases
 
 
@@ -226,65 +223,7 @@ def parse_arguments(argv: Sequence[str]) -> PretrainingArguments:
         InputError: the recipe cannot be read; a key or flag is unknown (the nearest name is suggested) or not used; or
             something that every run needs is missing.
     """
-    parser = _Parser(PretrainingArguments, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE", help="YAML recipe; flags override it")
-    parser.hide_unused()
-    names = {item.name for item in dataclasses.fields(PretrainingArguments) if item.init}
-    # The launcher appends --local_rank; transformers takes the rank from the environment.
-    flags = [arg for arg in argv if not arg.startswith("--local_rank")]
-    given = {arg[2:].split("=")[0].replace("-", "_") for arg in flags if arg.startswith("--")}
-    _refuse_unknown(given, names | {"config", "help"} | {f"no_{name}" for name in names}, "flag --", "the command line")
-    _refuse_unused(given, "the command line")
-    if (recipe := _recipe_named(flags)) is not None:
-        parser.set_defaults(**_read_recipe(recipe, names))
-    args: PretrainingArguments
-    args, *_, left = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True, look_for_args_file=False)
-    if left:
-        raise InputError(f"the command line: {left[0]} belongs to no flag; see --help for all of them")
-    return args
-
-
-class _Parser(HfArgumentParser):
-    """Says what is wrong in a line, where argparse prints hundreds first; helps with what is used alone."""
-
-    def hide_unused(self) -> None:
-        """Leaves flags that would be refused out of ``--help``."""
-        for action in self._actions:
-            if action.dest not in ("help", "config") and not is_used(action.dest.removeprefix("no_")):
-                action.help = argparse.SUPPRESS
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
-def _recipe_named(flags: Sequence[str]) -> str | None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config")
-    config: str | None = parser.parse_known_args(list(flags))[0].config
-    return config
-
-
-def _read_recipe(path: str, names: Iterable[str]) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a YAML recipe ({' '.join(str(error).split())})") from error
-    if not isinstance(settings, dict):
-        raise InputError(f"{path}: is not a YAML recipe (it must be a list of `name: value` lines)")
-    _refuse_unknown(map(str, settings), names, "key ", path)
-    _refuse_unused(map(str, settings), path)
-    return settings
-
-
-def _refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str, where: str) -> None:
-    known = sorted(known)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "; see --help for all of them"
-            raise InputError(f"{where}: unknown {kind}{name}{hint}")
+    return parse_settings(PretrainingArguments, argv, _refuse_unused, is_shown=is_used)
 
 
 def is_used(name: str) -> bool:

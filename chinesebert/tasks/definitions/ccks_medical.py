@@ -1,0 +1,105 @@
+"""Named entities in medical records: CCKS 2017, 2018, 2019 (Yidu-S4K) and 2020."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from chinesebert.tasks.annotation_pairs import ORIGINAL
+from chinesebert.tasks.examples import Span, SpanExample
+from chinesebert.tasks.span_files import read_spans
+from chinesebert.tasks.task import Defaults, Files, Submission, Task
+
+# As the tag files that ccksyidu4k-ner made of the task of 2019 call them.
+_IN_ENGLISH = {
+    "ANATOMY": "解剖部位",
+    "DISEASE": "疾病和诊断",
+    "DRUG": "药物",
+    "OPERATION": "手术",
+    "TESTIMAGE": "影像检查",
+    "TESTLAB": "实验室检验",
+}
+_DEFAULTS = Defaults(
+    "our choice, after OntoNotes 4 of the ChineseBERT authors (records are longer)",
+    max_seq_length=256,
+    per_device_train_batch_size=16,
+    learning_rate=3e-5,
+    num_train_epochs=8,
+    doc_stride=64,
+)
+
+
+def records(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
+    """JSON lines as those of the training data."""
+    for example, spans in zip(examples, predictions, strict=True):
+        entities = [{"label_type": span.label, "start_pos": span.start, "end_pos": span.end} for span in spans]
+        yield json.dumps({"originalText": example.text, "entities": entities}, ensure_ascii=False)
+
+
+def _pairs(*folders: str) -> tuple[Files, ...]:
+    """Texts of one of some folders, at any depth."""
+    return tuple(f"{folder}/**/*{ORIGINAL}" for folder in folders)
+
+
+def _task(year: int, title: str, labels: Sequence[str], submission: bool, **files: Sequence[Files]) -> Task:
+    return Task(
+        name=f"ccks{year}_ner",
+        title=title,
+        suite="ccks",
+        kind="tagging",
+        files=files,
+        read=partial(read_spans, inclusive=year == 2017, labels=_IN_ENGLISH),
+        metric="f1",
+        labels=tuple(labels),
+        defaults=_DEFAULTS,
+        # The organisers name no file; the name is ours.
+        submissions=(Submission(f"ccks{year}_ner_predict.json", records),) if submission else (),
+        source="https://github.com/lingluodlut/Chinese-BioNLP lists the data and how to get it",
+    )
+
+
+_TAGS = {"train": "train.char.bmes", "dev": "dev.char.bmes", "test": "test.char.bmes"}
+
+TASKS = [
+    _task(
+        2017,
+        "five types in medical records, CCKS 2017 task 2",
+        ("症状和体征", "检查和检验", "疾病和诊断", "治疗", "身体部位"),
+        False,
+        train=(*_pairs("train*"), f"*{ORIGINAL}", f"*/*{ORIGINAL}", "train.json", "train.txt", _TAGS["train"]),
+        dev=(*_pairs("dev*", "valid*"), "dev.json", "dev.txt", _TAGS["dev"]),
+        test=(*_pairs("test*"), "test.json", "test.txt", _TAGS["test"]),
+    ),
+    _task(
+        2018,
+        "five types in medical records, CCKS 2018 task 1",
+        ("解剖部位", "症状描述", "独立症状", "药物", "手术"),
+        False,
+        train=(*_pairs("train*"), f"*{ORIGINAL}", f"*/*{ORIGINAL}", "train.json", "train.txt", _TAGS["train"]),
+        dev=(*_pairs("dev*", "valid*"), "dev.json", "dev.txt", _TAGS["dev"]),
+        test=(*_pairs("test*"), "test.json", "test.txt", _TAGS["test"]),
+    ),
+    _task(
+        2019,
+        "six types in medical records, CCKS 2019 task 1 (Yidu-S4K)",
+        tuple(_IN_ENGLISH.values()),
+        True,
+        train=(
+            ("*subtask1_training_part1.txt", "*subtask1_training_part2.txt"),
+            *("yidu.train", "train.json", "train.txt", _TAGS["train"]),
+        ),
+        dev=("yidu.validate", "dev.json", "dev.txt", _TAGS["dev"]),
+        test=("*subtask1_test_set_with_answer.json", "yidu.test", "test.json", "test.txt", _TAGS["test"]),
+    ),
+    _task(
+        2020,
+        "six types in medical records, CCKS 2020 task 3",
+        tuple(_IN_ENGLISH.values()),
+        True,
+        train=("task1_train.txt", "train.json", "train.txt", _TAGS["train"]),
+        dev=("dev.json", "dev.txt", _TAGS["dev"]),
+        test=(
+            *("ccks2020_2_task1_test_set_no_answer.txt", "task1_no_val_utf8.txt", "task1_no_val.txt"),
+            *("test.json", "test.txt", _TAGS["test"]),
+        ),
+    ),
+]

@@ -1,0 +1,1 @@
+"""Scores as the tasks' publishers compute them."""

@@ -1,0 +1,52 @@
+"""Reads segmented text: a sentence a line, white space between words."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from chinesebert.tasks.examples import Span, SpanExample
+from chinesebert.tasks.files import read_lines
+
+WORD = "WORD"
+
+
+def read_segmented(path: Path) -> Iterator[SpanExample]:
+    """Each line as a text without white space and its words; empty lines too, so that lines stay numbered.
+
+    A file in which no line has white space within it is text that nobody segmented: it has no words.
+    """
+    lines = list(read_lines(path))
+    segmented = any(len(line.split()) > 1 for _, line in lines)
+    for number, (where, line) in enumerate(lines):
+        words = line.split()  # U+3000, which separates words in the files of Academia Sinica, too
+        spans = word_spans(words) if segmented else None
+        yield SpanExample(number, "".join(words), spans, where=where)
+
+
+def word_spans(words: Sequence[str]) -> tuple[Span, ...]:
+    """Where each of the words lies in their text."""
+    spans, start = [], 0
+    for word in words:
+        spans.append(Span(start, start + len(word), WORD))
+        start += len(word)
+    return tuple(spans)
+
+
+def segmented_lines(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
+    """A line a text, two spaces between words: what the ``score`` script of the Bakeoffs reads."""
+    for example, words in zip(examples, predictions, strict=True):
+        yield "  ".join(example.text[word.start : word.end] for word in words)
+
+
+def read_treebank(path: Path) -> Iterator[SpanExample]:
+    """The words (second column) of a treebank in CoNLL-X or CoNLL-U, blank lines between sentences."""
+    words: list[str] = []
+    number, first = 0, ""
+    for where, line in [*read_lines(path), ("", "")]:
+        cells: list[Any] = line.split("\t")
+        if line.strip() and not line.startswith("#") and cells[0].isdecimal():
+            first = first if words else where
+            words.append("".join(cells[1].split()))
+        elif not line.strip() and words:
+            yield SpanExample(number, "".join(words), word_spans(words), where=first)
+            number, words = number + 1, []

@@ -1,0 +1,14 @@
+"""Fine-tunes a model on the tasks of the paper's other tasks, spelling correction, polyphones, and files of your own.
+
+::
+
+    python launch/finetune.py --task NAME --data_dir DIR --model_name_or_path DIR --output_dir OUT \\
+        --do_train --do_eval --do_predict
+"""
+
+import sys
+
+from chinesebert.finetuning.main import main
+
+if __name__ == "__main__":
+    sys.exit(main("paper"))
