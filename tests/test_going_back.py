@@ -42,3 +42,18 @@ def test_what_comes_after_going_back_is_kept_and_published(
     assert "| learning_rate | 0.01 to step 2, then 0.001 |" in (output / "hf" / "README.md").read_text()
     lines = (output / "set-aside-1" / "metrics.jsonl").read_bytes().splitlines()
     assert max(json.loads(line)["step"] for line in lines) == 6
+
+
+@pytest.mark.slow
+def test_a_finished_run_that_lacks_its_last_evaluation_makes_up_for_it_once(
+    rank_server: RankServer, recipe: Settings, run: Path, corpora_directory: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(run, output)
+    held_out = {"eval_data": [str(corpora_directory / "heldout")], "eval_strategy": "steps", "eval_max_rows": 8}
+    for _ in range(2):
+        shown = rank_server.run(recipe | held_out | {"output_dir": str(output)}, ranks=1)
+        assert f"finished already: {output / 'checkpoint-6'}" in shown
+    assert [entry["step"] for entry in entries(output, "eval")] == [6]
+    assert "On held-out text after 6 steps" in (output / "hf" / "README.md").read_text()
+    assert checkpoints(output) == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
