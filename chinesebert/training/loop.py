@@ -116,8 +116,7 @@ class TrainingLoop:
         except TrainingStopped:
             raise
         except Exception as error:
-            # More of the loader's workers may have died, and torch would raise for each, wherever the program is then.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _let_workers_die()
             if (changed := self._parts.changed()) is None:
                 raise
             raise self._lost(changed) from error
@@ -145,6 +144,7 @@ class TrainingLoop:
             if self._saved_at != parts.progress.step:
                 self._save(last=True)
         finally:
+            _let_workers_die()
             parts.batches.close()
             self._control = parts.handler.on_train_end(args, self._state, self._control)
         if stopping and parts.log:
@@ -360,3 +360,11 @@ class TrainingLoop:
         if dist.get_world_size() > 1:
             dist.all_reduce(numbers)
         return numbers
+
+
+def _let_workers_die() -> None:
+    """Keeps torch from raising for each worker of a loader that dies, wherever the program is then.
+
+    At the end of a run nobody waits for them, and several may die of what ends it.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
