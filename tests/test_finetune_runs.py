@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import pipeline
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.announcements import shown
@@ -99,6 +100,24 @@ def test_a_card_is_what_the_hub_reads(finished: Path) -> None:
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["pipeline_tag"] == "text-classification"
     assert str(finished.parent) not in text  # where things lie on a machine is not to be published
+
+
+def test_a_finished_model_works_in_a_pipeline(finished: Path) -> None:
+    classify = pipeline("text-classification", model=str(finished), device="cpu")
+    lines = read_jsonl(finished / "dev_predictions.jsonl")
+    found = classify([record["sentence"] for record in titles()])
+    assert [item["label"] for item in found] == [line["prediction"] for line in lines]
+
+
+def test_the_seed_draws_the_head(model: Path, data: Path, tmp_path: Path) -> None:
+    heads = []
+    for number, seed in enumerate((1, 1, 2)):
+        torch.rand(number)  # what was drawn before makes no difference
+        more = ("--seed", str(seed), "--learning_rate", "0", "--max_train_samples", "4", "--eval_strategy", "no")
+        output = tmp_path / str(number)
+        assert main("clue", flags(model, data / "tnews", output, *more, "--save_strategy", "no")) == 0
+        heads.append(load_file(output / "model.safetensors")["classifier.weight"])
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
 def test_a_finished_run_is_not_run_over(
