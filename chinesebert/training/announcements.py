@@ -19,7 +19,7 @@ from chinesebert.training.dry_run import Plan, PlannedCorpus, PlannedPhase, desc
 from chinesebert.training.engine import zero_stage
 from chinesebert.training.environment import hardware_facts, version_facts
 from chinesebert.training.model_card import CardCorpus, CardFacts
-from chinesebert.training.overlap import count_overlap
+from chinesebert.training.overlap import remembered_overlap
 from chinesebert.training.run_record import read_run
 
 Changes = dict[str, list[Any]]
@@ -189,12 +189,18 @@ def _describe_batches(args: PretrainingArguments) -> Iterator[str]:
         )
 
 
-def warn_of_overlap(corpora: list[PreparedCorpus], held_out: list[PreparedCorpus]) -> None:
-    """Prints a warning where held-out text is trained on: what is measured on it is too good."""
-    if shared := count_overlap(corpora, held_out):
+def warn_of_overlap(corpora: list[PreparedCorpus], held_out: list[PreparedCorpus], counted: Path) -> None:
+    """Prints a warning where held-out text is trained on: what is measured on it is too good.
+
+    Args:
+        corpora: that are trained on.
+        held_out: that are measured on.
+        counted: a file that keeps the count for the next start.
+    """
+    if shared := remembered_overlap(corpora, held_out, counted):
         documents = sum(corpus.manifest.documents for corpus in held_out)
         print(
-            f"warning: {shared:,} of the {documents:,} documents of eval_data are in train_data too; held-out figures "
+            f"warning: {shared:,} of the {documents:,} documents of eval_data are, whole or for at least half, in train_data too; held-out figures "
             "will look better than they are. Prepare the training text with --decontaminate, or hold out other text",
             flush=True,
         )

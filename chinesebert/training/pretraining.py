@@ -42,8 +42,8 @@ from chinesebert.training.checkpoints import (
     read_settings,
     save_checkpoint,
 )
-from chinesebert.training.cloze import read_cloze
-from chinesebert.training.data import build_held_out_rows, build_rows, epochs, open_data
+from chinesebert.training.cloze import check_cloze, read_cloze
+from chinesebert.training.data import build_held_out_rows, build_rows, describe_held_out, epochs, open_data
 from chinesebert.training.device_peak import device_peak, mean_over_ranks
 from chinesebert.training.engine import (
     TrainingEngine,
@@ -125,6 +125,8 @@ def _read_inputs(args: PretrainingArguments) -> _Inputs:
     tokenizer = corpora[0].load_tokenizer()
     set_seed(args.seed)  # the new weights are to hang on the seed too
     model = _starting_model(args, tokenizer)
+    if cloze:
+        check_cloze(Path(str(args.cloze)), cloze, tokenizer, model.config.max_position_embeddings)
     rows = build_rows(args, corpora, tokenizer)
     return _Inputs(Subject(args, corpora, model, rows), held_out, tokenizer, cloze, learning_rate)
 
@@ -134,7 +136,6 @@ def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress, facts: 
     subject, args = inputs.subject, inputs.subject.args
     if args.process_index == 0:
         describe(subject)
-        warn_of_overlap(subject.corpora, inputs.held_out)
     _tell(args, f"resume   {checkpoint or 'none, starts afresh'}")
     changed = changed_settings(read_settings(checkpoint), subject.settings()) if checkpoint else {}
     for line in describe_changes(changed):
@@ -145,6 +146,8 @@ def _begin(inputs: _Inputs, checkpoint: Path | None, progress: Progress, facts: 
     # Nothing is written before this: all that can be refused has been.
     with parts.meter.paused():
         parts.log = open_output(subject, checkpoint, progress, changed)
+        if args.process_index == 0:
+            warn_of_overlap(subject.corpora, inputs.held_out, Path(args.output_dir or "") / "logs" / "overlap.json")
     return parts, save
 
 
@@ -391,6 +394,9 @@ def _evaluation(
     held_out: list[PreparedCorpus],
     tokenizer: ChineseBertTokenizer,
 ) -> Callable[[Callable[[], bool]], dict[str, float] | None]:
+    held_out_rows = build_held_out_rows(args, held_out, tokenizer)
+    for line in describe_held_out(held_out_rows, args.eval_max_rows):
+        _tell(args, line)
     loaders = {
         name: build_loader(
             rows,
@@ -400,7 +406,7 @@ def _evaluation(
             prefetch=None,
             pin_memory=False,
         )
-        for name, rows in build_held_out_rows(args, held_out, tokenizer).items()
+        for name, rows in held_out_rows.items()
     }
     return functools.partial(evaluate, engine, loaders, args.device, _add_up)
 
