@@ -200,8 +200,9 @@ def warn_of_overlap(corpora: list[PreparedCorpus], held_out: list[PreparedCorpus
     if shared := remembered_overlap(corpora, held_out, counted):
         documents = sum(corpus.manifest.documents for corpus in held_out)
         print(
-            f"warning: {shared:,} of the {documents:,} documents of eval_data are in train_data too, whole or for at least "
-            "half; held-out figures will look better than they are. Prepare the training text with --decontaminate, or hold out other text",
+            f"warning: {shared:,} of the {documents:,} documents of eval_data are in train_data too, whole or for at "
+            "least half; held-out figures will look better than they are. Prepare the training text with "
+            "--decontaminate, or hold out other text",
             flush=True,
         )
 
