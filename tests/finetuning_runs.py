@@ -1,4 +1,4 @@
-"""Fine-tuning runs of a few seconds for tests: a tiny model, TNEWS and AFQMC as published, sentences of our own."""
+"""Fine-tuning runs of a few seconds for tests: a tiny model, TNEWS and AFQMC as published, with our own sentences."""
 
 import json
 from collections.abc import Sequence

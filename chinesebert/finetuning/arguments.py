@@ -1,10 +1,15 @@
 """The settings of a fine-tuning run: the task's hyper-parameters, overridden by a YAML recipe, overridden by flags."""
 
 import dataclasses
-from collections.abc import Sequence
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from chinesebert.errors import InputError
@@ -63,7 +68,15 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
     save_strategy: str = field(default="best", metadata={"help": "When checkpoints are kept: no, steps, epoch, best."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints that are kept."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best model on the dev split."})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "A checkpoint to go on from; false: begin afresh; true, the default: from the last in output_dir, "
+            "if an interrupted run with the same settings has left one."
+        },
+    )
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Inputs a device scores at a time."})
+    disable_tqdm: bool | None = field(default=None, metadata={"help": "No bars; the default where output is a file."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     report_to: str | list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "Logging back-ends."})
 
@@ -73,12 +86,29 @@ class FinetuningArguments(TransferArguments, TrainingArguments):
                 setattr(self, name, "no")
         _check(self)
         self.remove_unused_columns = False  # inputs hold what the model reads, and nothing else
+        # Without being told outright, accelerate takes each of several CPU ranks for a run of its own.
+        self.use_cpu: bool = self.use_cpu or not torch.accelerator.is_available()
+        if self.disable_tqdm is None and not sys.stderr.isatty():
+            self.disable_tqdm = True  # bars fill log files with thousands of lines
+        self.deepspeed: Any = _deepspeed_settings(getattr(self, "deepspeed", None))
         if not self.do_train:
             self.eval_strategy, self.save_strategy, self.load_best_model_at_end = "no", "no", False
         try:
             super().__post_init__()
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
+        if self.deepspeed and self.use_cpu:
+            # accelerate joins CPU ranks without telling DeepSpeed, which would take each for a world of its own.
+            import deepspeed
+
+            deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+
+
+def setting(name: str, argv: Sequence[str]) -> Any:
+    """What a flag is set to, or the recipe where the flag is not given; None where neither sets it."""
+    value: Any = value_of(name, argv)
+    recipe = value_of("config", argv)
+    return read_recipe(recipe).get(name) if value is None and recipe is not None else value
 
 
 def task_named(argv: Sequence[str]) -> str:
@@ -87,10 +117,7 @@ def task_named(argv: Sequence[str]) -> str:
     Raises:
         InputError: neither does.
     """
-    name = value_of("task", argv)
-    recipe = value_of("config", argv)
-    if name is None and recipe is not None:
-        name = read_recipe(recipe).get("task")
+    name = setting("task", argv)
     if name is None:
         raise InputError("task is not set. Give --task NAME, e.g. --task tnews")
     return str(name)
@@ -99,17 +126,61 @@ def task_named(argv: Sequence[str]) -> str:
 def parse_arguments(argv: Sequence[str], task: Task | None = None) -> FinetuningArguments:
     """Reads ``--config FILE`` and flags; what neither sets is as the task's hyper-parameters say.
 
+    Without training, inputs are cut as they were when the model was fine-tuned.
+
     Raises:
         InputError: the recipe cannot be read, a key or flag is unknown, or something that every run needs is missing.
     """
     task = task or get_task(task_named(argv))
-    return parse_settings(FinetuningArguments, argv, defaults=hyperparameters(task))
+    args = parse_settings(FinetuningArguments, argv, defaults=hyperparameters(task))
+    lengths = {} if args.do_train else _saved_lengths(str(args.model_name_or_path))
+    if lengths:
+        args = parse_settings(FinetuningArguments, argv, defaults={**hyperparameters(task), **lengths})
+    return args
+
+
+def _saved_lengths(source: str) -> dict[str, Any]:
+    from chinesebert.finetuning.starting_model import saved_task
+
+    names = ("max_seq_length", "doc_stride", "truncation")
+    return {name: value for name, value in saved_task(source).items() if name in names}
 
 
 def hyperparameters(task: Task) -> dict[str, Any]:
     """The task's hyper-parameters by the names of flags."""
     values = dataclasses.asdict(task.defaults)
     return {**{name: value for name, value in values.items() if name not in ("source", "extra")}, **task.defaults.extra}
+
+
+def _deepspeed_settings(given: Any) -> Any:
+    """The settings of DeepSpeed with what transformers' Trainer fills in only where it finds the word "auto".
+
+    So one file of a ZeRO stage serves pretraining, which sets these itself, and fine-tuning.
+    """
+    if given is None:
+        return None
+    if "RANK" not in os.environ:
+        raise InputError("--deepspeed: start it with the launcher: deepspeed [--num_gpus N] launch/… instead of python")
+    settings = dict(given) if isinstance(given, Mapping) else _read_deepspeed(Path(str(given)))
+    for name in ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"):
+        settings.setdefault(name, "auto")
+    settings.setdefault("gradient_clipping", "auto")
+    zero = settings.setdefault("zero_optimization", {"stage": 0})
+    if zero.get("stage") == 3:
+        zero.setdefault("stage3_gather_16bit_weights_on_model_save", True)  # no whole model is saved otherwise
+    return settings
+
+
+def _read_deepspeed(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the settings of DeepSpeed ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: the settings of DeepSpeed are not JSON ({error})") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: the settings of DeepSpeed must be a JSON object")
+    return settings
 
 
 def _check(args: FinetuningArguments) -> None:
@@ -130,6 +201,8 @@ def _check(args: FinetuningArguments) -> None:
         value = getattr(args, name)
         if value is not None and (value != int(value) or value < 1):
             raise InputError(f"{name} is {value}: it must be a whole number above 0")
+    if args.seeds > 1 and not args.do_train:
+        raise InputError("--seeds: without --do_train all of them would come out alike; leave it out, or train")
     for name in ("train_file", "dev_file", "test_file"):
         if isinstance(getattr(args, name), str):  # a recipe may name one file without brackets
             setattr(args, name, [getattr(args, name)])

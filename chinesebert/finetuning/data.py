@@ -16,12 +16,17 @@ from chinesebert.tasks.task import Task
 
 @dataclass
 class Splits:
-    """The examples of a run by split, empty where it does not use one, and the files they come from."""
+    """The examples of a run by split, empty where it does not use one, and the files they come from.
+
+    Attributes:
+        test_is_cut: the test split is not all of its files.
+    """
 
     train: list[Any] = field(default_factory=list)
     dev: list[Any] = field(default_factory=list)
     test: list[Any] = field(default_factory=list)
     files: dict[str, list[Path]] = field(default_factory=dict)
+    test_is_cut: bool = False
 
 
 def read_splits(task: Task, args: FinetuningArguments) -> Splits:
@@ -75,8 +80,9 @@ def _limited(splits: Splits, args: FinetuningArguments) -> Splits:
         chosen = sorted(random.Random(args.seed).sample(range(len(splits.train)), args.max_train_samples))
         splits.train = [splits.train[number] for number in chosen]
     if args.max_eval_samples is not None:
+        most = args.max_eval_samples
         splits = dataclasses.replace(
-            splits, dev=splits.dev[: args.max_eval_samples], test=splits.test[: args.max_eval_samples]
+            splits, dev=splits.dev[:most], test=splits.test[:most], test_is_cut=len(splits.test) > most
         )
     return splits
 

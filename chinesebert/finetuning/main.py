@@ -1,55 +1,76 @@
 """The command line of the fine-tuning scripts."""
 
-import os
 import sys
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from chinesebert.errors import InputError
+from chinesebert.finetuning.process import is_first_process, prepare_process, say
+from chinesebert.tasks.task import Task
 
 
 def main(suite: str, argv: Sequence[str] | None = None) -> int:
-    """Runs ``launch/finetune*.py``; returns the exit status (2 for bad input, 130 when interrupted).
+    """Runs ``launch/finetune*.py``.
 
     Args:
         suite: whose tasks the script offers: ``clue``, ``ccks`` or ``paper``.
         argv: the command line without the program.
+
+    Returns:
+        The exit status: 2 for bad input, 1 where some of several tasks failed, 130 and 143 after SIGINT and SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")  # said at every evaluation where there is no GPU
+    prepare_process(uses_deepspeed=any(flag.startswith("--deepspeed") for flag in argv))
+    from chinesebert.finetuning.interrupts import Interrupted, signals_as_exceptions
+
     try:
-        run(suite, argv)
+        with signals_as_exceptions():
+            return run(suite, argv)
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if is_first_process():
             print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing but checkpoints was written", file=sys.stderr, flush=True)
-        return 130
-    return 0
+    except Interrupted as interrupted:
+        saved = (
+            f"{interrupted.saved} is saved" if interrupted.saved else "what is finished stays, nothing else was written"
+        )
+        say(f"\nstopped by {interrupted.signal.name}: {saved}; the same command goes on from there")
+        return 128 + interrupted.signal.value
+    finally:
+        _leave_process_group()
 
 
-def run(suite: str, argv: Sequence[str]) -> dict[str, Any]:
-    """Reads the settings, does the run, and prints its figures.
+def run(suite: str, argv: Sequence[str]) -> int:
+    """Reads the settings, does the run or the runs, and prints their figures.
 
     Raises:
         InputError: the input is wrong; the message says where and what to do.
     """
+    from chinesebert.finetuning.announcements import tell_figures
     from chinesebert.finetuning.arguments import parse_arguments, task_named
-    from chinesebert.finetuning.run import finetune
+    from chinesebert.finetuning.seeds import run_task
+    from chinesebert.finetuning.suite import run_suite, several_tasks
     from chinesebert.tasks.registry import get_task
 
-    task = get_task(task_named(argv))
-    if task.suite != suite:
-        raise InputError(f"{task.name} is run by {SCRIPTS[task.suite]}")
+    def check(task: Task) -> None:
+        if task.suite != suite:
+            raise InputError(f"{task.name} is run by {SCRIPTS[task.suite]}")
+
+    name = task_named(argv)
+    if several_tasks(name):
+        return 1 if run_suite(suite, name, argv, check).failed else 0
+    task = get_task(name)
+    check(task)
     args = parse_arguments(argv, task)
-    summary = finetune(task, args)
-    for split in ("dev", "test"):
-        if split in summary and args.process_index == 0:
-            figures = [f"{name} {value:.4f}" for name, value in summary[split].items() if isinstance(value, float)]
-            print(f"{task.name} {split:<5} {', '.join(figures) or 'no labels: predicted only'}")
-    return summary
+    tell_figures(run_task(task, argv, args), Path(str(args.output_dir)))
+    return 0
+
+
+def _leave_process_group() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 SCRIPTS = {

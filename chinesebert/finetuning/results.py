@@ -9,6 +9,9 @@ from chinesebert.atomic import atomic_file
 from chinesebert.tasks.kinds import Kind
 from chinesebert.tasks.task import Task
 
+#: The file of the predictions for each split.
+PREDICTIONS = {"dev": "dev_predictions.jsonl", "test": "predictions.jsonl"}
+
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes an object as indented JSON; the file appears when it is complete."""
@@ -29,13 +32,27 @@ def write_predictions(path: Path, kind: Kind, examples: Sequence[Any], predictio
 
 
 def write_submissions(
-    directory: Path, task: Task, test_files: Sequence[Path], examples: Sequence[Any], predictions: Sequence[Any]
+    directory: Path,
+    task: Task,
+    test_files: Sequence[Path],
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
+    write: bool = True,
 ) -> list[Path]:
-    """The files that the benchmark's server takes for these test files; returns their paths."""
+    """The files that the benchmark's server takes for these test files; returns their paths.
+
+    Args:
+        directory: where they go.
+        task: says which there are.
+        test_files: that were predicted; older and newer ones may be for different submission files.
+        examples, predictions: of all of the test files.
+        write: False in all but one of the processes of a run.
+    """
     names = {path.name for path in test_files}
     wanted = [item for item in task.submissions if item.test_file in names]
     if not wanted:
         wanted = [item for item in task.submissions if not item.test_file]
-    for submission in wanted:
-        write_lines(directory / submission.name, submission.write(examples, predictions))
+    if write:
+        for submission in wanted:
+            write_lines(directory / submission.name, submission.write(examples, predictions))
     return [directory / submission.name for submission in wanted]

@@ -1,17 +1,35 @@
 """One run of one task: train, evaluate, predict."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import PrinterCallback, ProgressCallback, set_seed
+
 from chinesebert.errors import InputError
+from chinesebert.finetuning.announcements import announce
 from chinesebert.finetuning.arguments import FinetuningArguments, hyperparameters
+from chinesebert.finetuning.checkpoints import checkpoint_to_resume, clear, remove_checkpoints, save_finished_model
 from chinesebert.finetuning.data import Splits, labels_for, read_splits
-from chinesebert.finetuning.results import write_json, write_predictions, write_submissions
-from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model
+from chinesebert.finetuning.interrupts import StopBetweenSteps
+from chinesebert.finetuning.model_card import write_finetuned_card
+from chinesebert.finetuning.process import say
+from chinesebert.finetuning.progress import FinetuningProgress
+from chinesebert.finetuning.record import (
+    METRICS_FILE,
+    SETTINGS_FILE,
+    differences,
+    files_of,
+    read_metrics,
+    settings_of,
+)
+from chinesebert.finetuning.results import PREDICTIONS, write_json, write_predictions, write_submissions
+from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model, whole_on_every_rank
 from chinesebert.finetuning.trainer import FinetuningTrainer, has_truth, score
 from chinesebert.finetuning.transfer.companions import Companion, companion_figures, companions
-from chinesebert.finetuning.transfer.settings import config_changes, given
+from chinesebert.finetuning.transfer.settings import config_changes
 from chinesebert.finetuning.transfer.trained import trained_data, trained_model
 from chinesebert.finetuning.transfer.two_stages import first_settings
 from chinesebert.tasks.dataset import BertDataset, require_labels
@@ -21,74 +39,71 @@ from chinesebert.tasks.task import Task
 from chinesebert.training.environment import version_facts
 
 
+@dataclass
+class Prepared:
+    """What a run works on: the examples of its splits, as the model reads them, and the kind that knows them.
+
+    Attributes:
+        others: tasks that are trained along.
+    """
+
+    splits: Splits
+    kind: Kind
+    tokenizer: Any
+    lengths: Lengths
+    datasets: Mapping[str, BertDataset]
+    others: list[Companion]
+
+
 def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     """Does what the flags ask for and returns what ``metrics.json`` holds.
 
     Raises:
         InputError: files, model and settings do not go together; nothing has been written then.
+        Interrupted: a signal has ended the run.
     """
-    output_dir = Path(str(args.output_dir))
-    if (output_dir / "metrics.json").exists() and not args.overwrite_output_dir:
+    output_dir, started = Path(str(args.output_dir)), time.monotonic()
+    if (output_dir / METRICS_FILE).exists() and not args.overwrite_output_dir:
         raise InputError(f"{output_dir}: holds a finished run; give another --output_dir, or --overwrite_output_dir")
+    settings = settings_of(args)
+    checkpoint = checkpoint_to_resume(args, output_dir, settings) if args.do_train else None
+    prepared = prepare(task, args)
+    announce(task, args, prepared.splits, prepared.datasets)
+    trainer = _trainer(task, args, prepared)
+    results = _train(trainer, args, settings, checkpoint) if args.do_train else {}
+    for split in ("dev", "test"):
+        if {"dev": args.do_eval, "test": args.do_predict}[split]:
+            results[split] = _evaluate(trainer, split, prepared, output_dir)
+    if prepared.others:
+        results["also_train"] = {
+            other.task.name: companion_figures(other, args, prepared.tokenizer) for other in prepared.others
+        }
+    summary = _summary(task, args, prepared, settings, results)
+    summary["seconds"] = round(time.monotonic() - started, 1)
+    if trainer.is_world_process_zero():
+        if args.do_train:
+            write_finetuned_card(output_dir, task, prepared.kind, summary)
+            if args.save_strategy == "best":  # kept to end with the best model and to go on: neither is needed now
+                remove_checkpoints(output_dir)
+        write_json(output_dir / METRICS_FILE, summary)  # last: it says that the run is finished
+    return summary
+
+
+def prepare(task: Task, args: FinetuningArguments) -> Prepared:
+    """Reads and encodes what the run needs, so that whatever is wrong in it shows before the training.
+
+    Raises:
+        InputError: files, model and settings do not go together.
+    """
     source = str(args.model_name_or_path)
     splits = read_splits(task, args)
     kind = _kind(task, args, splits, source)
     tokenizer = load_tokenizer(source)
     lengths = Lengths(args.max_seq_length, args.doc_stride, args.truncation)  # type: ignore[arg-type]  # checked
-    datasets = {
-        name: BertDataset(examples, kind, tokenizer, lengths) if examples else None
-        for name, examples in (("train", splits.train), ("dev", splits.dev))
-    }
-    if datasets["dev"] is None:
-        args.eval_strategy, args.save_strategy, args.load_best_model_at_end = "no", "no", False
-    args.metric_for_best_model = f"eval_{task.metric}" if datasets["dev"] is not None else None
-    args.greater_is_better = True
-    others = companions(args, source, tokenizer) if args.do_train else []
-    trainer = FinetuningTrainer(
-        task=task,
-        kind=kind,
-        model=_model(task, kind, args, lengths, others),
-        args=args,
-        processing_class=tokenizer,
-        train_dataset=trained_data(datasets["train"], others),
-        eval_dataset=datasets["dev"],
-    )
-    started = time.monotonic()
-    if args.do_train:
-        trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-        trainer.save_model()
-    results: dict[str, Any] = {"train_seconds": round(time.monotonic() - started, 1)} if args.do_train else {}
-    if args.do_eval:
-        results["dev"] = _evaluate(trainer, "dev", splits.dev, datasets["dev"], output_dir)
-    if others:
-        results["also_train"] = {other.task.name: companion_figures(other, args, tokenizer) for other in others}
-    if args.do_predict:
-        test = BertDataset(splits.test, kind, tokenizer, lengths)
-        results["test"] = _evaluate(trainer, "test", splits.test, test, output_dir, splits.files["test"])
-    summary = _summary(task, args, splits, results)
-    if trainer.is_world_process_zero():
-        write_json(output_dir / "metrics.json", summary)
-    return summary
-
-
-def _first_stage(args: FinetuningArguments) -> str:
-    """Trains the first task and returns the directory of its model."""
-    task = get_task(str(args.first_task))
-    settings = first_settings(task, args, hyperparameters(task))
-    finetune(task, settings)
-    return str(settings.output_dir)
-
-
-def _model(task: Task, kind: Kind, args: FinetuningArguments, lengths: Lengths, others: list[Companion]) -> Any:
-    """What is trained or used: the first task, where there is one, is trained here."""
-    source = str(args.model_name_or_path)
-    if not args.do_train:
-        return starting_model(source, kind, task.name, lengths, args.random_weights)
-    random_weights = args.random_weights and not args.first_task  # the first task began with them
-    if args.first_task:
-        source = _first_stage(args)
-    model = starting_model(source, kind, task.name, lengths, random_weights, config_changes(args))
-    return trained_model(model, args, others)
+    by_name = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+    datasets = {name: BertDataset(examples, kind, tokenizer, lengths) for name, examples in by_name.items() if examples}
+    others = companions(args, tokenizer) if args.do_train else []
+    return Prepared(splits, kind, tokenizer, lengths, datasets, others)
 
 
 def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) -> Kind:
@@ -100,52 +115,129 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
             "give the output of a run of it, or --do_train"
         )
     kind = KINDS[task.kind](labels_for(task, splits, saved.get("labels")))
+    if not args.do_train and saved["labels"] != kind.labels:
+        raise InputError(
+            f"{source}: is fine-tuned for {saved['task']}, whose labels are not those of {task.name}; "
+            "give the output of a run of it, or --do_train"
+        )
     require_labels(splits.train, kind, "training")
     require_labels(splits.dev, kind, "evaluation")
+    if args.do_train:
+        kind.learn(splits.train)
+    else:
+        kind.restore(saved.get("state", {}))
     return kind
 
 
-def _evaluate(
-    trainer: FinetuningTrainer,
-    split: str,
-    examples: list[Any],
-    dataset: BertDataset | None,
-    output_dir: Path,
-    test_files: list[Path] | None = None,
+def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared) -> FinetuningTrainer:
+    dev = prepared.datasets.get("dev")
+    if dev is None:
+        args.eval_strategy, args.save_strategy, args.load_best_model_at_end = "no", "no", False
+    args.metric_for_best_model = f"eval_{task.metric}" if dev is not None else None
+    args.greater_is_better = True
+    trainer = FinetuningTrainer(
+        task=task,
+        kind=prepared.kind,
+        model=_model(task, args, prepared),
+        args=args,
+        processing_class=prepared.tokenizer,
+        train_dataset=trained_data(prepared.datasets.get("train"), prepared.others),
+        eval_dataset=dev,
+    )
+    for theirs in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(theirs)
+    trainer.add_callback(FinetuningProgress(bars=not args.disable_tqdm))
+    return trainer
+
+
+def _model(task: Task, args: FinetuningArguments, prepared: Prepared) -> Any:
+    """What is trained or used; the first task, where there is one, is trained here."""
+    source = str(args.model_name_or_path)
+    if not args.do_train:
+        with whole_on_every_rank(args):
+            return starting_model(source, prepared.kind, task.name, prepared.lengths, args.random_weights)
+    random_weights = args.random_weights and not args.first_task  # the first task began with them
+    if args.first_task:
+        source = _first_stage(args)
+    set_seed(args.seed)  # the head is drawn before the Trainer, which seeds too, is there
+    changes = config_changes(args)
+    with whole_on_every_rank(args):
+        model = starting_model(source, prepared.kind, task.name, prepared.lengths, random_weights, changes)
+    model.config.finetuning["pairs"] = any(  # so that prediction knows what to ask for
+        getattr(example, "text_pair", None) is not None for example in prepared.splits.train
+    )
+    return trained_model(model, args, prepared.others)
+
+
+def _first_stage(args: FinetuningArguments) -> str:
+    """Trains the first task, unless an earlier start of this run has, and returns the directory of its model."""
+    task = get_task(str(args.first_task))
+    first = first_settings(task, args, hyperparameters(task))
+    directory = Path(first.output_dir)
+    finished = None if args.overwrite_output_dir else read_metrics(directory)
+    if finished is not None and not differences(finished.get("settings", {}), settings_of(first)):
+        say(f"  the first task, {task.name}, is finished: {directory}")
+    else:
+        finetune(task, first)
+    return str(directory)
+
+
+def _train(
+    trainer: FinetuningTrainer, args: FinetuningArguments, settings: dict[str, Any], checkpoint: str | None
 ) -> dict[str, Any]:
+    output_dir, started = Path(str(args.output_dir)), time.monotonic()
+    if trainer.is_world_process_zero():
+        if checkpoint is None:
+            clear(output_dir)
+        write_json(output_dir / SETTINGS_FILE, settings)
+    if checkpoint is not None:
+        say(f"  goes on from {checkpoint}")
+    with StopBetweenSteps() as stop:
+        trainer.add_callback(stop)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.remove_callback(stop)
+    save_finished_model(trainer, output_dir)
+    state = trainer.state
+    return {
+        "train_seconds": round(time.monotonic() - started, 1),
+        "train_steps": state.global_step,
+        "best_step": state.best_global_step,
+        "best_dev": state.best_metric,
+    }
+
+
+def _evaluate(trainer: FinetuningTrainer, split: str, prepared: Prepared, output_dir: Path) -> dict[str, Any]:
     """Predicts a split, scores it where it has labels, and writes predictions and submissions."""
-    assert dataset is not None
+    dataset, splits = prepared.datasets[split], prepared.splits
+    examples = dataset.examples
     predictions = trainer.predict_examples(dataset)
     figures: dict[str, Any] = {"examples": len(examples), "inputs": len(dataset), "cut": dataset.encoded.cut}
     if has_truth(dataset.kind, examples):
         figures |= score(trainer.task, dataset.kind, examples, predictions)
     if trainer.is_world_process_zero():
-        name = "predictions.jsonl" if split == "test" else f"{split}_predictions.jsonl"
-        write_predictions(output_dir / name, dataset.kind, examples, predictions)
-        if split == "test":
-            made = write_submissions(output_dir, trainer.task, test_files or [], examples, predictions)
-            figures["submissions"] = [path.name for path in made]
+        write_predictions(output_dir / PREDICTIONS[split], dataset.kind, examples, predictions)
+    if split == "test" and not splits.test_is_cut:  # a server takes whole files only
+        write = trainer.is_world_process_zero()
+        made = write_submissions(output_dir, trainer.task, splits.files["test"], examples, predictions, write)
+        figures["submissions"] = [path.name for path in made]
     return figures
 
 
-def _summary(task: Task, args: FinetuningArguments, splits: Splits, results: dict[str, Any]) -> dict[str, Any]:
+def _summary(
+    task: Task, args: FinetuningArguments, prepared: Prepared, settings: dict[str, Any], results: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "task": task.name,
+        "suite": task.suite,
+        "kind": prepared.kind.name,
         "metric": task.metric,
         "model": args.model_name_or_path,
         "random_weights": args.random_weights,
         "seed": args.seed,
-        "train_examples": len(splits.train),
+        "labels": prepared.kind.labels,
+        "train_examples": len(prepared.splits.train),
         **results,
-        "files": {split: [str(path) for path in files] for split, files in splits.files.items()},
-        "hyperparameters": {
-            name: getattr(args, name)
-            for name in (
-                *("max_seq_length", "truncation", "doc_stride", "per_device_train_batch_size"),
-                *("gradient_accumulation_steps", "learning_rate", "num_train_epochs", "max_steps", "warmup_steps"),
-                *("weight_decay", "world_size"),
-            )
-        },
-        "transfer": given(args),
+        "files": files_of(prepared.splits),
+        "settings": settings,
         "versions": version_facts(),
     }

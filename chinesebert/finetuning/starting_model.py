@@ -1,10 +1,13 @@
 """The model that a run begins with: encoder from a pretrained directory, head for the task."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers import TrainingArguments
+from transformers.integrations import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
 import chinesebert
 from chinesebert.errors import InputError
@@ -26,7 +29,7 @@ def load_tokenizer(source: str) -> chinesebert.ChineseBertTokenizer:
 
 
 def saved_task(source: str) -> dict[str, Any]:
-    """What a fine-tuned directory says about its task: ``task``, ``kind``, ``labels``, ``lengths``; {} for others."""
+    """What a fine-tuned directory says about its task, as ``starting_model`` writes it; {} for other directories."""
     config = Path(source) / "config.json"
     if not config.is_file():
         return {}
@@ -76,10 +79,28 @@ def starting_model(
         "max_seq_length": lengths.max_seq_length,
         "doc_stride": lengths.doc_stride,
         "truncation": lengths.truncation,
+        "state": kind.state(),
     }
     if random_weights:
         draw_weights(model)
     return model
+
+
+@contextlib.contextmanager
+def whole_on_every_rank(args: TrainingArguments) -> Iterator[None]:
+    """Hides ZeRO 3 from ``from_pretrained`` in the block; DeepSpeed cuts the model up when the training begins.
+
+    transformers would send every tensor from the first rank to the others while it loads them, and there is no
+    communication of 16-bit whole numbers, which spellings are.
+    """
+    config = getattr(args, "hf_deepspeed_config", None)
+    if config is not None:
+        unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        if config is not None:
+            set_hf_deepspeed_config(config)
 
 
 def draw_weights(model: Any) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chinesebert.tasks.examples import Example, TextExample
+
 Truncation = Literal["head", "tail", "head+tail"]
 
 
@@ -40,7 +42,7 @@ class Encoded:
         cut: how many examples lost text because they were too long.
     """
 
-    inputs: list[dict[str, Any]]
+    inputs: list[dict[str, Any]]  # or a sequence that reads them from a cache, one by one
     owners: list[int]
     offsets: list[list[tuple[int, int]]] = field(default_factory=list)
     cut: int = 0
@@ -56,6 +58,7 @@ class Kind(ABC):
     name: ClassVar[str]
     head: ClassVar[str]  # the model class in ``chinesebert`` that is trained
     has_labels: ClassVar[bool] = True  # whether the head's size follows from labels
+    example: ClassVar[type[Example]] = TextExample  # what its examples are
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         self.labels = list(labels)
@@ -72,6 +75,22 @@ class Kind(ABC):
         """A name for each output of the head: the labels themselves, or the tags made of them."""
         return self.labels
 
+    def prepare(self, tokenizer: Any) -> None:
+        """Takes from the tokenizer what ``decode`` needs; called also where a cache makes ``encode`` unnecessary."""
+        return None
+
+    def learn(self, examples: Sequence[Any]) -> None:
+        """Takes from the training examples what predictions need, besides the labels."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """What ``learn`` took, as JSON: it is saved with the model."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes what another run learned, from ``state``."""
+        return None
+
     @abstractmethod
     def encode(self, examples: Sequence[Any], tokenizer: Any, lengths: Lengths) -> Encoded:
         """Makes model inputs; with labels for the examples that have some."""
@@ -84,6 +103,10 @@ class Kind(ABC):
         """What is kept of a batch's scores for ``decode``; all of them by default."""
         return logits
 
+    def keep(self, logits: Any, labels: torch.Tensor | None) -> Any:
+        """``summarise`` for kinds that have to see the labels of the batch too."""
+        return self.summarise(logits)
+
     def loss(self, outputs: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor | None:
         """A loss of the kind's own, where it is not the head's; None for the head's."""
         return None
@@ -93,6 +116,12 @@ class Kind(ABC):
         self, examples: Sequence[Any], encoded: Encoded, scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...]
     ) -> list[Any]:
         """A prediction for each example, from what ``summarise`` kept (``[N, …]``, N inputs, padded with -100)."""
+
+    def confidences(
+        self, examples: Sequence[Any], encoded: Encoded, scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...]
+    ) -> list[float] | None:
+        """How sure ``decode`` is of each prediction, as a probability; None where the kind cannot say."""
+        return None
 
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:

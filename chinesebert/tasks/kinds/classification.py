@@ -54,6 +54,17 @@ class Classification(Kind):
         """The label of the highest score, for each example."""
         return [self.labels[number] for number in np.asarray(scores).argmax(axis=-1)]
 
+    def confidences(
+        self,
+        examples: Sequence[TextExample],
+        encoded: Encoded,
+        scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...],
+    ) -> list[float] | None:
+        """The probability of the predicted label (softmax)."""
+        logits = np.asarray(scores, dtype=np.float64)
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return [float(value) for value in (odds / odds.sum(axis=-1, keepdims=True)).max(axis=-1)]
+
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """Accuracy, and F1 as mean over the labels; with two labels also F1 of the second, "1"."""
         return classification_scores([self.truth(example) for example in examples], predictions, self.labels)
