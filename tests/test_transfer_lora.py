@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from chinesebert.errors import InputError
-from chinesebert.finetuning.main import run
+from chinesebert.finetuning.arguments import parse_arguments
+from chinesebert.finetuning.run import finetune
 from chinesebert.modeling_chinesebert import (
     ChineseBertForMaskedLM,
     ChineseBertForSequenceClassification,
     ChineseBertForTokenClassification,
 )
+from chinesebert.tasks.registry import get_task
 from tests.finetuning_runs import flags, read_json, write_model, write_tnews
 from tests.test_modeling import make_inputs, make_model, one_thread  # noqa: F401  (a fixture used wherever it is known)
 from tests.transfer_trainers import make_trainer, weights
@@ -68,7 +70,8 @@ def test_a_run_leaves_the_merged_model_and_the_adapters(tmp_path: Path, small_to
     from transformers import pipeline
 
     source, output = write_model(tmp_path / "model", small_tokenizer), tmp_path / "run"
-    run("clue", flags(source, write_tnews(tmp_path / "tnews"), output, "--lora_rank", "2", "--save_strategy", "epoch"))
+    argv = flags(source, write_tnews(tmp_path / "tnews"), output, "--lora_rank", "2", "--save_strategy", "epoch")
+    finetune(get_task("tnews"), parse_arguments(argv))
     assert pipeline("text-classification", model=str(output), device="cpu")("他跑得很快")[0]["score"] > 0
     state, start = (load_file(path / "model.safetensors") for path in (output, source))
     assert not [name for name in state if "lora" in name or "base_layer" in name]

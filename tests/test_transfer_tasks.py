@@ -9,13 +9,15 @@ import torch
 from safetensors.torch import load_file
 
 from chinesebert.errors import InputError
-from chinesebert.finetuning.main import run
+from chinesebert.finetuning.arguments import parse_arguments
+from chinesebert.finetuning.run import finetune
 from chinesebert.finetuning.transfer.mixture import SharedEncoder, TaskBatches, TaskMixture
 from chinesebert.modeling_chinesebert import (
     ChineseBertForMaskedLM,
     ChineseBertForSequenceClassification,
     ChineseBertForTokenClassification,
 )
+from chinesebert.tasks.registry import get_task
 from tests.finetuning_runs import flags, read_json, write_afqmc, write_model, write_tnews
 from tests.test_modeling import make_inputs, make_model, one_thread  # noqa: F401  (a fixture used wherever it is known)
 from tests.transfer_trainers import titles_dataset
@@ -35,7 +37,8 @@ def places(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: Any) -> di
 
 
 def runs(places: dict[str, Path], output: Path, *more: str) -> dict[str, Any]:
-    return run("clue", flags(places["model"], places["tnews"], output, *more))
+    task = get_task("tnews")
+    return finetune(task, parse_arguments(flags(places["model"], places["tnews"], output, *more), task))
 
 
 # ------------------------------------------------------------------------------------------------------- at once
@@ -121,7 +124,7 @@ def test_the_result_of_several_tasks_is_a_model_of_the_main_one(places: dict[str
     metrics = read_json(tmp_path / "run" / "metrics.json")
     assert metrics["also_train"]["afqmc"]["examples"] == 6
     assert 0 <= metrics["also_train"]["afqmc"]["accuracy"] <= 1
-    assert metrics["transfer"]["also_train"] == [f"afqmc={places['afqmc']}"]
+    assert metrics["settings"]["also_train"] == [f"afqmc={places['afqmc']}"]
     assert metrics["dev"]["examples"] == 12
     model, report = ChineseBertForSequenceClassification.from_pretrained(tmp_path / "run", output_loading_info=True)
     assert model.config.num_labels == 15
@@ -173,11 +176,20 @@ def test_the_first_task_has_figures_and_hyperparameters_of_its_own(places: dict[
     runs(places, tmp_path / "run", *more)
     first, second = (read_json(tmp_path / "run" / name / "metrics.json") for name in ("first", "."))
     assert (first["task"], second["task"]) == ("afqmc", "tnews")
-    assert first["transfer"] == {}
-    assert second["transfer"]["r_drop"] == 1
+    assert [metrics["settings"]["r_drop"] for metrics in (first, second)] == [0, 1]
     assert first["dev"]["examples"] == 6
-    assert first["hyperparameters"]["learning_rate"] == 2e-5
-    assert second["hyperparameters"]["learning_rate"] == 1e-2
+    assert first["settings"]["learning_rate"] == 2e-5
+    assert second["settings"]["learning_rate"] == 1e-2
+
+
+def test_a_first_task_that_is_finished_is_not_trained_again(places: dict[str, Path], tmp_path: Path) -> None:
+    more = ("--first_task", "afqmc", "--first_data_dir", str(places["afqmc"]))
+    runs(places, tmp_path / "run", *more)
+    (tmp_path / "run" / "metrics.json").unlink()  # as if the second had been interrupted
+    before = (tmp_path / "run" / "first" / "model.safetensors").stat().st_mtime_ns
+    runs(places, tmp_path / "run", *more)
+    assert (tmp_path / "run" / "first" / "model.safetensors").stat().st_mtime_ns == before
+    assert (tmp_path / "run" / "metrics.json").exists()
 
 
 # ------------------------------------------------------------------------------------------------ all options run

@@ -11,6 +11,7 @@ from typing import Any
 from chinesebert.errors import InputError
 from chinesebert.finetuning.arguments import FinetuningArguments
 from chinesebert.finetuning.record import METRICS_FILE, SETTINGS_FILE, WHAT, differences, read_settings
+from chinesebert.finetuning.transfer.settings import can_be_resumed
 
 _UNFINISHED = ".model.unfinished"
 _STATE = "trainer_state.json"  # what transformers writes last
@@ -23,7 +24,7 @@ def checkpoint_to_resume(args: FinetuningArguments, output_dir: Path, settings: 
         InputError: there is no such checkpoint, or the one in ``output_dir`` is of a run with other settings.
     """
     wanted = str(args.resume_from_checkpoint or "true")
-    if wanted.lower() == "false" or args.overwrite_output_dir:
+    if wanted.lower() == "false" or args.overwrite_output_dir or not can_be_resumed(args):
         return None
     if wanted.lower() != "true":
         if not _is_complete(Path(wanted)):

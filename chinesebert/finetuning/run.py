@@ -17,12 +17,19 @@ from chinesebert.finetuning.interrupts import StopBetweenSteps
 from chinesebert.finetuning.model_card import write_finetuned_card
 from chinesebert.finetuning.process import say
 from chinesebert.finetuning.progress import FinetuningProgress
-from chinesebert.finetuning.record import METRICS_FILE, SETTINGS_FILE, files_of, settings_of
+from chinesebert.finetuning.record import (
+    METRICS_FILE,
+    SETTINGS_FILE,
+    differences,
+    files_of,
+    read_metrics,
+    settings_of,
+)
 from chinesebert.finetuning.results import PREDICTIONS, write_json, write_predictions, write_submissions
 from chinesebert.finetuning.starting_model import load_tokenizer, saved_task, starting_model, whole_on_every_rank
 from chinesebert.finetuning.trainer import FinetuningTrainer, has_truth, score
 from chinesebert.finetuning.transfer.companions import Companion, companion_figures, companions
-from chinesebert.finetuning.transfer.settings import config_changes, given
+from chinesebert.finetuning.transfer.settings import config_changes
 from chinesebert.finetuning.transfer.trained import trained_data, trained_model
 from chinesebert.finetuning.transfer.two_stages import first_settings
 from chinesebert.tasks.dataset import BertDataset, require_labels
@@ -35,13 +42,18 @@ from chinesebert.training.environment import version_facts
 
 @dataclass
 class Prepared:
-    """What a run works on: the examples of its splits, as the model reads them, and the kind that knows them."""
+    """What a run works on: the examples of its splits, as the model reads them, and the kind that knows them.
+
+    Attributes:
+        others: tasks that are trained along.
+    """
 
     splits: Splits
     kind: Kind
     tokenizer: Any
     lengths: Lengths
     datasets: Mapping[str, BertDataset]
+    others: list[Companion]
 
 
 def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
@@ -58,15 +70,14 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     checkpoint = checkpoint_to_resume(args, output_dir, settings) if args.do_train else None
     prepared = prepare(task, args)
     announce(task, args, prepared.splits, prepared.datasets)
-    others = companions(args, str(args.model_name_or_path), prepared.tokenizer) if args.do_train else []
-    trainer = _trainer(task, args, prepared, others)
+    trainer = _trainer(task, args, prepared)
     results = _train(trainer, args, settings, checkpoint) if args.do_train else {}
     for split in ("dev", "test"):
         if {"dev": args.do_eval, "test": args.do_predict}[split]:
             results[split] = _evaluate(trainer, split, prepared, output_dir)
-    if others:
+    if prepared.others:
         results["also_train"] = {
-            other.task.name: companion_figures(other, args, prepared.tokenizer) for other in others
+            other.task.name: companion_figures(other, args, prepared.tokenizer) for other in prepared.others
         }
     summary = _summary(task, args, prepared, settings, results)
     summary["seconds"] = round(time.monotonic() - started, 1)
@@ -97,7 +108,8 @@ def prepare(task: Task, args: FinetuningArguments) -> Prepared:
             for name, examples in by_name.items()
             if examples
         }
-    return Prepared(splits, kind, tokenizer, lengths, datasets)
+    others = companions(args, tokenizer) if args.do_train else []
+    return Prepared(splits, kind, tokenizer, lengths, datasets, others)
 
 
 def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) -> Kind:
@@ -127,32 +139,7 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
     return kind
 
 
-def _first_stage(args: FinetuningArguments) -> str:
-    """Trains the first task and returns the directory of its model."""
-    task = get_task(str(args.first_task))
-    settings = first_settings(task, args, hyperparameters(task))
-    finetune(task, settings)
-    return str(settings.output_dir)
-
-
-def _model(task: Task, args: FinetuningArguments, prepared: Prepared, others: list[Companion]) -> Any:
-    """What is trained or used: the first task, where there is one, is trained here."""
-    source, kind, lengths = str(args.model_name_or_path), prepared.kind, prepared.lengths
-    if not args.do_train:
-        return starting_model(source, kind, task.name, lengths, args.random_weights)
-    random_weights = args.random_weights and not args.first_task  # the first task began with them
-    if args.first_task:
-        source = _first_stage(args)
-    set_seed(args.seed)  # the head is drawn before the Trainer, which seeds too, is there
-    with whole_on_every_rank(args):
-        model = starting_model(source, kind, task.name, lengths, random_weights, config_changes(args))
-    # So that prediction knows what to ask for.
-    pairs = any(getattr(example, "text_pair", None) is not None for example in prepared.splits.train)
-    model.config.finetuning["pairs"] = pairs
-    return trained_model(model, args, others)
-
-
-def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared, others: list[Companion]) -> FinetuningTrainer:
+def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared) -> FinetuningTrainer:
     dev = prepared.datasets.get("dev")
     if dev is None:
         args.eval_strategy, args.save_strategy, args.load_best_model_at_end = "no", "no", False
@@ -161,16 +148,48 @@ def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared, others: 
     trainer = FinetuningTrainer(
         task=task,
         kind=prepared.kind,
-        model=_model(task, args, prepared, others),
+        model=_model(task, args, prepared),
         args=args,
         processing_class=prepared.tokenizer,
-        train_dataset=trained_data(prepared.datasets.get("train"), others),
+        train_dataset=trained_data(prepared.datasets.get("train"), prepared.others),
         eval_dataset=dev,
     )
     for theirs in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(theirs)
     trainer.add_callback(FinetuningProgress(bars=not args.disable_tqdm))
     return trainer
+
+
+def _model(task: Task, args: FinetuningArguments, prepared: Prepared) -> Any:
+    """What is trained or used; the first task, where there is one, is trained here."""
+    source = str(args.model_name_or_path)
+    if not args.do_train:
+        with whole_on_every_rank(args):
+            return starting_model(source, prepared.kind, task.name, prepared.lengths, args.random_weights)
+    random_weights = args.random_weights and not args.first_task  # the first task began with them
+    if args.first_task:
+        source = _first_stage(args)
+    set_seed(args.seed)  # the head is drawn before the Trainer, which seeds too, is there
+    changes = config_changes(args)
+    with whole_on_every_rank(args):
+        model = starting_model(source, prepared.kind, task.name, prepared.lengths, random_weights, changes)
+    model.config.finetuning["pairs"] = any(  # so that prediction knows what to ask for
+        getattr(example, "text_pair", None) is not None for example in prepared.splits.train
+    )
+    return trained_model(model, args, prepared.others)
+
+
+def _first_stage(args: FinetuningArguments) -> str:
+    """Trains the first task, unless an earlier start of this run has, and returns the directory of its model."""
+    task = get_task(str(args.first_task))
+    first = first_settings(task, args, hyperparameters(task))
+    directory = Path(first.output_dir)
+    finished = None if args.overwrite_output_dir else read_metrics(directory)
+    if finished is not None and not differences(finished.get("settings", {}), settings_of(first)):
+        say(f"  the first task, {task.name}, is finished: {directory}")
+    else:
+        finetune(task, first)
+    return str(directory)
 
 
 def _train(
@@ -231,6 +250,5 @@ def _summary(
         **results,
         "files": files_of(prepared.splits),
         "settings": settings,
-        "transfer": given(args),
         "versions": version_facts(),
     }

@@ -21,7 +21,7 @@ from chinesebert.finetuning.run import finetune
 from chinesebert.tasks.task import Task
 
 BEST = "best"
-_OF_ONE_SEED = ("seed", "train_seconds", "train_steps", "best_step", "best_dev", "seconds", *SPLITS)
+_OF_ONE_SEED = ("seed", "train_seconds", "train_steps", "best_step", "best_dev", "seconds", "also_train", *SPLITS)
 
 
 def run_task(task: Task, argv: Sequence[str], args: FinetuningArguments | None = None) -> dict[str, Any]:

@@ -89,9 +89,6 @@ def starting_model(
     }
     if random_weights:
         draw_weights(model)
-    # Every rank has read the same images, spellings and readings; torch's DistributedDataParallel would send them to
-    # all of them, and cannot: there is no communication of 16-bit whole numbers.
-    model._ddp_params_and_buffers_to_ignore = [name for name, _ in model.named_buffers()]
     return model
 
 

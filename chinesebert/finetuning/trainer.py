@@ -63,7 +63,8 @@ class FinetuningTrainer(Trainer):
             preprocess_logits_for_metrics=kind.keep,
             **kwargs,
         )
-        # Images and tables, the same on all ranks; some are of a type that neither gloo nor NCCL can send.
+        # Every rank has read the same images, spellings and readings; torch's DistributedDataParallel would send them
+        # to all of them, and cannot: there is no communication of 16-bit whole numbers.
         model._ddp_params_and_buffers_to_ignore = [name for name, _ in model.named_buffers()]
         if isinstance(model, SharedEncoder):
             self.label_names = find_labels(type(model.main))

@@ -19,22 +19,22 @@ from chinesebert.tasks.task import Task
 
 @dataclass
 class Companion:
-    """A task that is trained along; ``dev`` is None where there is no dev file."""
+    """A task that is trained along; ``dev`` is None where there is no dev file, ``model`` until training begins."""
 
     task: Task
     kind: Kind
     train: BertDataset
     dev: BertDataset | None
-    model: Any
+    lengths: Lengths
+    model: Any = None
 
 
-def companions(args: FinetuningArguments, source: str, tokenizer: Any) -> list[Companion]:
+def companions(args: FinetuningArguments, tokenizer: Any) -> list[Companion]:
     """The tasks of ``--also_train``, read and encoded, each with the lengths that its hyper-parameters say.
 
     Args:
         args: the settings of the run.
-        source: the directory that all models begin with.
-        tokenizer: its tokenizer.
+        tokenizer: of the directory that all models begin with.
 
     Raises:
         InputError: a task is unknown, or its files are missing or not in its format.
@@ -42,27 +42,33 @@ def companions(args: FinetuningArguments, source: str, tokenizer: Any) -> list[C
     found = []
     for given in args.also_train:
         name, _, folder = given.partition("=")
-        found.append(_companion(get_task(name), Path(folder), args, source, tokenizer))
+        found.append(_companion(get_task(name), Path(folder), args, tokenizer))
     names = [str(args.task), *(companion.task.name for companion in found)]
     if len(set(names)) < len(names):
         raise InputError(f"--also_train: a task is there twice: {', '.join(names)}")
     return found
 
 
-def _companion(task: Task, folder: Path, args: FinetuningArguments, source: str, tokenizer: Any) -> Companion:
+def _companion(task: Task, folder: Path, args: FinetuningArguments, tokenizer: Any) -> Companion:
     files = {split: find_split(task, folder, split) for split in ("train", "dev")}
     if not files["train"]:
         raise missing_split(task, folder, "train")
     examples = {split: read_split(task, paths) if paths else [] for split, paths in files.items()}
     kind = KINDS[task.kind](list(task.labels) if task.labels is not None else labels_of(examples["train"]))
     lengths = Lengths(task.defaults.max_seq_length, task.defaults.doc_stride, args.truncation)  # type: ignore[arg-type]
+    kind.learn(examples["train"])
     datasets = {}
     for split, what in (("train", "training"), ("dev", "evaluation")):
         require_labels(examples[split], kind, what)
         datasets[split] = BertDataset(tokenizer, examples[split], kind, lengths) if examples[split] else None
     assert datasets["train"] is not None
-    model = starting_model(source, kind, task.name, lengths, args.random_weights, config_changes(args))
-    return Companion(task, kind, datasets["train"], datasets["dev"], model)
+    return Companion(task, kind, datasets["train"], datasets["dev"], lengths)
+
+
+def companion_model(companion: Companion, args: FinetuningArguments) -> Any:
+    """The task's model before training: its head, on an encoder that gives way to that of the main task."""
+    source, changes = str(args.model_name_or_path), config_changes(args)
+    return starting_model(source, companion.kind, companion.task.name, companion.lengths, False, changes)
 
 
 def companion_figures(companion: Companion, args: FinetuningArguments, tokenizer: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The settings of transfer, and which of them do not go together."""
 
 import importlib.util
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -165,7 +165,7 @@ def _check_together(args: TransferArguments) -> None:
         for name, remedy in NOT_WITH_DEEPSPEED.items():
             if _used(args, name):
                 raise InputError(f"--{name} does not work with --deepspeed; {remedy}")
-    if getattr(args, "resume_from_checkpoint", None):
+    if str(getattr(args, "resume_from_checkpoint", None)).lower() not in ("none", "false"):
         for name in NOT_RESUMED:
             if _used(args, name):
                 raise InputError(f"--{name} cannot be resumed: checkpoints do not hold what it needs; start again")
@@ -182,14 +182,9 @@ def _check_deepspeed_settings(args: TransferArguments) -> None:
                 )
 
 
-def given(args: TransferArguments) -> dict[str, Any]:
-    """The options that are not at their defaults."""
-    found = {}
-    for item in fields(TransferArguments):
-        default = item.default if item.default_factory is MISSING else item.default_factory()
-        if getattr(args, item.name) != default:
-            found[item.name] = getattr(args, item.name)
-    return found
+def can_be_resumed(args: TransferArguments) -> bool:
+    """Whether checkpoints hold all that these options need to go on."""
+    return not any(_used(args, name) for name in NOT_RESUMED)
 
 
 def config_changes(args: TransferArguments) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chinesebert.finetuning.transfer.companions import Companion
+from chinesebert.finetuning.arguments import FinetuningArguments
+from chinesebert.finetuning.transfer.companions import Companion, companion_model
 from chinesebert.finetuning.transfer.freezing import freeze_encoder
 from chinesebert.finetuning.transfer.mixture import SharedEncoder, TaskMixture
-from chinesebert.finetuning.transfer.settings import TransferArguments
 from chinesebert.tasks.dataset import BertDataset
 
 
-def trained_model(model: Any, args: TransferArguments, others: Sequence[Companion]) -> Any:
+def trained_model(model: Any, args: FinetuningArguments, others: Sequence[Companion]) -> Any:
     """The model with frozen parts, with adapters, or with the heads of the other tasks.
 
     Raises:
@@ -22,7 +22,11 @@ def trained_model(model: Any, args: TransferArguments, others: Sequence[Companio
         from chinesebert.finetuning.transfer.lora import with_adapters
 
         return with_adapters(model, args)
-    return SharedEncoder([model, *(other.model for other in others)]) if others else model
+    if not others:
+        return model
+    for other in others:
+        other.model = companion_model(other, args)
+    return SharedEncoder([model, *(other.model for other in others)])
 
 
 def trained_data(dataset: BertDataset | None, others: Sequence[Companion]) -> BertDataset | TaskMixture | None:
