@@ -121,11 +121,6 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
             "give the output of a run of it, or --do_train"
         )
     kind = KINDS[task.kind](labels_for(task, splits, saved.get("labels")))
-    if not args.do_train and saved["labels"] != kind.labels:
-        raise InputError(
-            f"{source}: is fine-tuned for {saved['task']}, whose labels are not those of {task.name}; "
-            "give the output of a run of it, or --do_train"
-        )
     if args.unique_choices:
         if not isinstance(kind, Choice):
             raise InputError(f"--unique_choices: {task.name} has no choices; take the flag away")
