@@ -38,7 +38,7 @@ def write_model(directory: Path, tokenizer: ChineseBertTokenizer) -> Path:
 
 def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: str) -> dict[str, Any]:
     """Trains long enough to know a dozen short texts by heart, evaluates on them, and predicts the test split."""
-    return run(
+    status = run(
         suite,
         [
             *("--task", task, "--model_name_or_path", str(model), "--data_dir", str(data), "--output_dir", str(output)),
@@ -48,6 +48,9 @@ def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: s
             *("--load_best_model_at_end", "false", *more),
         ],
     )
+    assert status == 0
+    metrics: dict[str, Any] = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
 
 
 def write(path: Path, content: str) -> Path:

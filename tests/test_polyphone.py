@@ -177,6 +177,7 @@ def test_the_script_trains_and_a_second_run_predicts_with_its_candidates(
     write_files(tmp_path, "dev", [*TRAINED, ("▁了▁解", "liao3")])  # a label that training does not have
     write_files(tmp_path, "test", TRAINED, labels=False)
     common = ["--task", "polyphone", "--data_dir", str(tmp_path), "--report_to", "none", "--disable_tqdm", "true"]
+    common += ["--max_seq_length", "64", "--use_cpu"]
     training = ["--do_train", "--do_eval", "--learning_rate", "1e-2", "--num_train_epochs", "40"]
     training += ["--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"]
     paths = ["--model_name_or_path", str(model), "--output_dir", str(tmp_path / "out")]

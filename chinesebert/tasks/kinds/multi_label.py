@@ -37,6 +37,15 @@ class MultiLabel(Classification):
         chosen = np.asarray(scores) > 0  # the sigmoid of 0 is a half
         return [[self.labels[number] for number in np.flatnonzero(row)] for row in chosen]
 
+    def confidences(
+        self,
+        examples: Sequence[TextExample],
+        encoded: Encoded,
+        scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...],
+    ) -> list[float] | None:
+        """None: no prediction is one label of one text."""
+        return None
+
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """F1 over all decisions, F1 as mean over the labels, and how many texts have exactly the right ones."""
         return multi_label_scores([self.truth(example) for example in examples], predictions, self.labels)

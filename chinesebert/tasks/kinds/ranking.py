@@ -39,6 +39,15 @@ class Ranking(Classification):
         yes = self.numbers["1"]
         return [float(row[yes]) for row in np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))]
 
+    def confidences(
+        self,
+        examples: Sequence[TextExample],
+        encoded: Encoded,
+        scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...],
+    ) -> list[float] | None:
+        """None: no prediction is one label of one text."""
+        return None
+
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """The share of groups whose most probable candidate is right."""
         groups = grouped([example.group for example in examples])
