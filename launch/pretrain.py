@@ -36,8 +36,8 @@ def main() -> int:
     from chinesebert.training.stopping import StopRequest
 
     stop = StopRequest()
-    for caught in _signals:
-        stop.heed(caught)
+    for noted in _signals:
+        stop.heed(noted)
     try:
         alone = _plans_alone() or _asks_for_help()
         if not alone:

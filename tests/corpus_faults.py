@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from chinesebert.training import loop
 from chinesebert.training.loop import TrainingLoop
 
 
@@ -26,6 +27,12 @@ def change_a_byte(path: str, step: int) -> None:
     _before(
         step, lambda: Path(path).write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     )
+
+
+def touch(path: str, step: int) -> None:
+    """The same bytes with another time; the run looks at its files at every step."""
+    loop._CHECK_SECONDS = 0.0
+    _before(step, lambda: os.utime(path, (0, 0)))
 
 
 def _write(path: str, content: bytes) -> None:

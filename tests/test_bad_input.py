@@ -131,7 +131,7 @@ def test_a_corpus_that_changes_under_a_run_ends_it(
     shown = rank_server.run(
         tiny_recipe | {"train_data": [str(corpus)], "save_steps": 2, "output_dir": str(output)},
         status=2,
-        before="tests.faults:change_corpus",
+        before="tests.corpus_faults:change_a_byte",
         options=(str(shard), 5),
     )
     assert f"{shard}: changed while it is trained on" in error_of(shown)

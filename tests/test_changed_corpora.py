@@ -54,3 +54,12 @@ def test_no_checkpoint_is_written_after_a_change(
     assert f"{shard}: changed while it is trained on; prepare it elsewhere" in error_of(shown)
     assert checkpoints(tmp_path / "out") == []
     assert not (tmp_path / "out" / "hf").exists()
+
+
+def test_a_corpus_that_is_touched_ends_nothing(
+    rank_server: RankServer, recipe: Settings, shard: Path, tmp_path: Path
+) -> None:
+    rank_server.run(
+        recipe | {"max_steps": 4, "save_steps": 2}, before="tests.corpus_faults:touch", options=(str(shard), 2)
+    )
+    assert checkpoints(tmp_path / "out") == ["checkpoint-2", "checkpoint-4"]

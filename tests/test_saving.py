@@ -181,7 +181,7 @@ def test_a_disk_without_a_byte_left_does_not_end_the_run(
         before="tests.faults:fill_disk",
         options=(str(small_disk), 4, 21, 0),
     )
-    assert shown.count("warning: TensorBoardCallback fails") == 1
+    assert shown.count("warning: TensorBoard fails") == 1
     assert checkpoints(output)[-1] == "checkpoint-24"
     assert damage(output / "checkpoint-24") is None
     assert last_step(output) == 24

@@ -10,9 +10,10 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader
 from transformers import set_seed
-from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+from transformers.integrations.integration_utils import TensorBoardCallback, get_reporting_integration_callbacks
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerState
 
+from chinesebert.corpus.changes import CorpusFiles
 from chinesebert.corpus.dataset import PhasedRows
 from chinesebert.corpus.reader import PreparedCorpus
 from chinesebert.errors import InputError
@@ -30,7 +31,7 @@ from chinesebert.training.announcements import (
 )
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
-from chinesebert.training.callbacks import PretrainingProgress
+from chinesebert.training.callbacks import PretrainingProgress, TensorBoard
 from chinesebert.training.checkpoints import (
     Facts,
     Progress,
@@ -184,7 +185,7 @@ def _loop_parts(inputs: _Inputs, engine: TrainingEngine, progress: Progress, sav
         evaluate=_evaluation(args, engine, model, held_out, tokenizer) if held_out else None,
         complete=guesses if inputs.cloze else None,
         save=save,
-        changed=_FilesOf(inputs.subject.corpora + held_out).first_changed,
+        changed=CorpusFiles(inputs.subject.corpora + held_out).first_changed,
         log=None,
         handler=CallbackHandler(build_callbacks(args), model, tokenizer, None, None),
         pronunciation_loss_weight=model.config.pronunciation_loss_weight,
@@ -442,29 +443,10 @@ def build_callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
     for make in get_reporting_integration_callbacks(args.report_to):
         try:
-            callbacks.append(Reporting(make()))
+            callbacks.append(Reporting(TensorBoard() if make is TensorBoardCallback else make()))
         except Exception as error:  # of a library that is not ours
             raise InputError(
                 f"report_to: {make.__name__} cannot be used ({' '.join(str(error).split())}); install what it needs, "
                 "or leave it out of report_to"
             ) from error
     return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
-
-
-class _FilesOf:
-    """The files of some corpora, as they were when they were opened."""
-
-    def __init__(self, corpora: list[PreparedCorpus]) -> None:
-        self._before = {path: _stamp(path) for corpus in corpora for path in corpus.files()}
-
-    def first_changed(self) -> str | None:
-        """A file that was changed, replaced or deleted since."""
-        return next((str(path) for path, stamp in self._before.items() if _stamp(path) != stamp), None)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
