@@ -212,3 +212,11 @@ def test_stages_and_settings_that_decide_nothing_may_change(
     rank_server.run(recipe | {"max_steps": 6, "output_dir": str(tmp_path)})
     assert checkpoints(tmp_path)[-1] == "checkpoint-6"
     assert json.loads((tmp_path / "checkpoint-6" / "run.json").read_text())["progress"]["consumed_samples"] == 48
+
+
+def test_what_all_ranks_would_warn_of_is_told_once(
+    rank_server: RankServer, tiny_recipe: Settings, run: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe | {"init_from": str(run / "hf"), "max_steps": 1}
+    shown = rank_server.run(recipe | {"output_dir": str(tmp_path / "out")})
+    assert shown.count("has glyph images of its own, which are used") == 1
