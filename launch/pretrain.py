@@ -120,6 +120,10 @@ def _prepare_process() -> None:
 
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)  # it tells each of its settings, on every rank
     transformers.utils.logging.disable_progress_bar()  # a bar for every file it writes; the bar of the run stays
+    if os.environ.get("RANK", "0") != "0":  # all ranks read the same, and would warn of the same
+        transformers.utils.logging.set_verbosity_error()
+        for library in ("chinesebert", "huggingface_hub"):
+            logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     if not torch.cuda.is_available():
         _prepare_cpu_rank()

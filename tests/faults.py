@@ -108,12 +108,21 @@ def set_peaks(peaks: list[float]) -> None:
 
 def change_corpus(path: str, before_step: int) -> None:
     """Rewrites a file of a corpus while it is trained on; the run looks at its files at every step."""
-    step = TrainingLoop._step
     loop._CHECK_SECONDS = 0.0
+    _before_step(before_step, lambda: Path(path).write_bytes(Path(path).read_bytes()))
 
-    def step_after_change(training: TrainingLoop) -> str | None:
-        if training._parts.progress.step + 1 == before_step and dist.get_rank() == 0:
-            Path(path).write_bytes(Path(path).read_bytes())
+
+def cut_off_corpus(path: str, before_step: int) -> None:
+    """Leaves nothing of a file of a corpus that is mapped into memory."""
+    _before_step(before_step, lambda: os.truncate(path, 0))
+
+
+def _before_step(number: int, act: Callable[[], Any]) -> None:
+    step = TrainingLoop._step
+
+    def step_after_act(training: TrainingLoop) -> str | None:
+        if training._parts.progress.step + 1 == number and dist.get_rank() == 0:
+            act()
         return step(training)
 
-    TrainingLoop._step = step_after_change  # type: ignore[method-assign]
+    TrainingLoop._step = step_after_act  # type: ignore[method-assign]

@@ -138,6 +138,24 @@ def test_a_corpus_that_changes_under_a_run_ends_it(
     assert checkpoints(output) == ["checkpoint-2", "checkpoint-4"]
 
 
+def test_a_corpus_that_is_cut_off_under_a_run_is_named(
+    rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
+) -> None:
+    """The loader's workers are killed by the kernel; what torch makes of it names shared memory."""
+    corpus = tmp_path / "corpus"
+    shutil.copytree(corpora_directory / "train", corpus)
+    (shard,) = corpus.glob("*.arrow")
+    recipe = tiny_recipe | {"train_data": [str(corpus)], "max_steps": 400, "save_steps": 2, "dataloader_num_workers": 1}
+    shown = rank_server.run(
+        recipe | {"output_dir": str(tmp_path / "out")},
+        status=2,
+        before="tests.faults:cut_off_corpus",
+        options=(str(shard), 5),
+    )
+    assert f"{shard}: changed while it is trained on, and what was read of it is gone" in error_of(shown)
+    assert checkpoints(tmp_path / "out")[:2] == ["checkpoint-2", "checkpoint-4"]
+
+
 def test_a_shard_that_is_cut_short_is_named(
     rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
 ) -> None:
@@ -196,3 +214,11 @@ def test_stages_and_settings_that_decide_nothing_may_change(
     rank_server.run(recipe | {"max_steps": 6, "output_dir": str(tmp_path)})
     assert checkpoints(tmp_path)[-1] == "checkpoint-6"
     assert json.loads((tmp_path / "checkpoint-6" / "run.json").read_text())["progress"]["consumed_samples"] == 48
+
+
+def test_what_all_ranks_would_warn_of_is_told_once(
+    rank_server: RankServer, tiny_recipe: Settings, run: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe | {"init_from": str(run / "hf"), "max_steps": 1}
+    shown = rank_server.run(recipe | {"output_dir": str(tmp_path / "out")})
+    assert shown.count("has glyph images of its own, which are used") == 1

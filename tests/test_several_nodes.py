@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import yaml
 
 from chinesebert.errors import InputError
 from chinesebert.glyph import FontSet, render_glyphs
+from chinesebert.training.checkpoints import damage
 from chinesebert.training.run_log import log_path, read_log
 from chinesebert.training.slurm import first_host, is_slurm_task, ranks_from_slurm, tasks_per_node
 from chinesebert.vocabulary import read_vocabulary
 from tests.conftest import ROOT
+from tests.pretraining_runs import checkpoints, events, kill_all, last_step, ranks_of, wait_until
 
 STEPS = 3
 LAUNCHER = Path(sys.executable).parent / "deepspeed"
@@ -163,8 +166,22 @@ def losses(directory: Path) -> list[float]:
 def start(recipe: Path, flags: list[str]) -> "subprocess.Popen[str]":
     command = [str(LAUNCHER), "--master_port", str(free_port()), *flags, "launch/pretrain.py", "--config", str(recipe)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=outside_slurm(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=outside_slurm(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
+
+
+def start_nodes(recipe: Path, directory: Path) -> "list[subprocess.Popen[str]]":
+    """Two launchers, which need no ssh, with a rank each."""
+    hosts = directory / "hosts"
+    hosts.write_text("node-1 slots=1\nnode-2 slots=1\n")
+    common = ["--hostfile", str(hosts), "--no_ssh", "--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+    return [start(recipe, [*common, "--node_rank", str(rank)]) for rank in range(2)]
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
@@ -192,11 +209,7 @@ def one_node(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -
 
 def test_two_nodes_train_to_the_losses_of_one(one_node: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
     """A launcher on each, without ssh, a rank each."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text("node-1 slots=1\nnode-2 slots=1\n")
-    path = written(recipe, tmp_path)
-    common = ["--hostfile", str(hosts), "--no_ssh", "--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-    nodes = [start(path, [*common, "--node_rank", str(rank)]) for rank in range(2)]
+    nodes = start_nodes(written(recipe, tmp_path), tmp_path)
     shown = [finish(node) for node in nodes]
     assert "16 rows = 2 ranks x 4 rows x 2 accumulated" in shown[0]
     assert "accumulated" not in shown[1]  # one rank of all tells
@@ -204,6 +217,29 @@ def test_two_nodes_train_to_the_losses_of_one(one_node: Path, recipe: dict[str, 
     assert losses(tmp_path) == losses(one_node)
     assert (tmp_path / "out" / f"checkpoint-{STEPS}" / "run.json").is_file()
     assert (tmp_path / "out" / "hf" / "config.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes_told", [[0, 1], [0], [1]], ids=["both nodes", "the first node", "the second node"])
+def test_sigterm_to_ranks_saves_on_all_nodes(recipe: dict[str, Any], tmp_path: Path, nodes_told: list[int]) -> None:
+    """A step is shared by the ranks of all nodes: none may go on where others stop."""
+    output = tmp_path / "out"
+    nodes = start_nodes(written(recipe | {"max_steps": 100_000, "disable_tqdm": True}, tmp_path), tmp_path)
+    try:
+        wait_until(lambda: last_step(output) >= 3, "its third step", nodes[0], seconds=600)
+        ranks = [ranks_of(node) for node in nodes]
+        assert [len(of_node) for of_node in ranks] == [1, 1]
+        for node in nodes_told:
+            os.kill(ranks[node][0], signal.SIGTERM)
+        shown = [finish(node) for node in nodes]  # which looks for exit status 0
+    finally:
+        for node in nodes:
+            kill_all(node)
+    (stopped,) = events(output, "stopped")
+    assert checkpoints(output) == [f"checkpoint-{stopped['step']}"]
+    assert damage(output / f"checkpoint-{stopped['step']}") is None
+    assert ("stopped by SIGTERM" in shown[0]) == (0 in nodes_told)
+    assert "the same command goes on from there" in shown[0]
 
 
 def slurm_answers() -> bool:
