@@ -33,7 +33,7 @@ def write_model(directory: Path, tokenizer: ChineseBertTokenizer) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         pinyin_embedding_dim=8,
         initializer_range=0.1,
     )
