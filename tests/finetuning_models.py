@@ -18,7 +18,7 @@ def write_tiny_model(directory: Path, tokenizer: ChineseBertTokenizer, kind: Any
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=128,
+        max_position_embeddings=64,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         initializer_range=0.1,
