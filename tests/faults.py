@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from chinesebert.training import checkpoints, loop, pretraining
+from chinesebert.training import checkpoints, pretraining
 from chinesebert.training.device_peak import DevicePeak
 from chinesebert.training.engine import TrainingEngine
 from chinesebert.training.loop import TrainingLoop
@@ -104,25 +104,3 @@ def kill_while_pruning() -> None:
 def set_peaks(peaks: list[float]) -> None:
     """Gives the device of each rank a peak of its own."""
     pretraining.device_peak = lambda device, dtype: DevicePeak(peaks[dist.get_rank()], "given")  # type: ignore[assignment]
-
-
-def change_corpus(path: str, before_step: int) -> None:
-    """Rewrites a file of a corpus while it is trained on; the run looks at its files at every step."""
-    loop._CHECK_SECONDS = 0.0
-    _before_step(before_step, lambda: Path(path).write_bytes(Path(path).read_bytes()))
-
-
-def cut_off_corpus(path: str, before_step: int) -> None:
-    """Leaves nothing of a file of a corpus that is mapped into memory."""
-    _before_step(before_step, lambda: os.truncate(path, 0))
-
-
-def _before_step(number: int, act: Callable[[], Any]) -> None:
-    step = TrainingLoop._step
-
-    def step_after_act(training: TrainingLoop) -> str | None:
-        if training._parts.progress.step + 1 == number and dist.get_rank() == 0:
-            act()
-        return step(training)
-
-    TrainingLoop._step = step_after_act  # type: ignore[method-assign]

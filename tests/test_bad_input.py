@@ -121,41 +121,6 @@ def test_another_text_is_refused_where_a_run_goes_on(
     assert "was written with other corpora than those in train_data" in refusal(rank_server, recipe, run)
 
 
-def test_a_corpus_that_changes_under_a_run_ends_it(
-    rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
-) -> None:
-    corpus = tmp_path / "corpus"
-    shutil.copytree(corpora_directory / "train", corpus)
-    (shard,) = corpus.glob("*.arrow")
-    output = tmp_path / "out"
-    shown = rank_server.run(
-        tiny_recipe | {"train_data": [str(corpus)], "save_steps": 2, "output_dir": str(output)},
-        status=2,
-        before="tests.corpus_faults:change_a_byte",
-        options=(str(shard), 5),
-    )
-    assert f"{shard}: changed while it is trained on" in error_of(shown)
-    assert checkpoints(output) == ["checkpoint-2", "checkpoint-4"]
-
-
-def test_a_corpus_that_is_cut_off_under_a_run_is_named(
-    rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
-) -> None:
-    """The loader's workers are killed by the kernel; what torch makes of it names shared memory."""
-    corpus = tmp_path / "corpus"
-    shutil.copytree(corpora_directory / "train", corpus)
-    (shard,) = corpus.glob("*.arrow")
-    recipe = tiny_recipe | {"train_data": [str(corpus)], "max_steps": 400, "save_steps": 2, "dataloader_num_workers": 1}
-    shown = rank_server.run(
-        recipe | {"output_dir": str(tmp_path / "out")},
-        status=2,
-        before="tests.faults:cut_off_corpus",
-        options=(str(shard), 5),
-    )
-    assert f"{shard}: changed while it is trained on, and what was read of it is gone" in error_of(shown)
-    assert checkpoints(tmp_path / "out")[:2] == ["checkpoint-2", "checkpoint-4"]
-
-
 def test_a_shard_that_is_cut_short_is_named(
     rank_server: RankServer, tiny_recipe: Settings, corpora_directory: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """Puts a pretraining run together from its settings: data, model, engine, loop."""
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,24 +161,7 @@ def _train(inputs: _Inputs, parts: Parts, stop: StopRequest) -> str | None:
         is_local_process_zero=args.local_process_index == 0,
         is_world_process_zero=args.process_index == 0,
     )
-    try:
-        return TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
-    except RuntimeError as error:
-        if (changed := parts.changed()) is None:
-            raise
-        raise _cut_off(args, changed) from error
-
-
-def _cut_off(args: PretrainingArguments, changed: str) -> InputError:
-    """What a run says whose corpus was made shorter under it.
-
-    A loader's worker that reads what is gone gets SIGBUS from the kernel; torch takes that for a lack of shared memory,
-    and the other ranks for a lost connection. All ranks of a machine say so: the first may be ended before it can.
-    """
-    message = f"{changed}: changed while it is trained on, and what was read of it is gone; prepare it elsewhere"
-    if args.local_process_index != 0:
-        print(f"rank {args.process_index}: {message}", file=sys.stderr, flush=True)
-    return InputError(message)
+    return TrainingLoop(args, parts, state, functools.partial(epochs, rows), stop).run()
 
 
 def _loop_parts(inputs: _Inputs, engine: TrainingEngine, progress: Progress, save: Callable[[], Path]) -> Parts:
