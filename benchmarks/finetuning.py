@@ -27,6 +27,8 @@ _SCRIPTS = {"clue": "finetune_clue.py", "ccks": "finetune_ccks.py", "paper": "fi
 _FEW = "--num_train_epochs 20 --per_device_train_batch_size 16"
 #: Where the files at hand are one split, a part of it is held out to be the dev set.
 _HELD_OUT = "--validation_share 0.25"
+_ONE_SPLIT = f"{_HELD_OUT} --do_predict false"
+_NO_TEST = "--do_predict false"
 
 
 @dataclass(frozen=True)
@@ -50,41 +52,41 @@ class Experiment:
 
 #: The flags say which published files are at hand; a whole CLUE needs none of them.
 EXPERIMENTS = (
-    Experiment("afqmc", "clue", "afqmc", f"--train_file {{}}/dev.json {_HELD_OUT}"),
+    Experiment("afqmc", "clue", "afqmc", f"--train_file {{}}/dev.json {_ONE_SPLIT}"),
     Experiment("bustm", "clue", "bustm", "--train_file {}/oppo_dev.tsv"),
     Experiment("c3", "clue", "c3", "--max_seq_length 192 --max_train_samples 1500 --num_train_epochs 2"),
     Experiment("chid", "clue", "chid", "--num_train_epochs 10"),
     Experiment("cluener", "clue", "cluener"),
     Experiment("cluewsc2020", "clue", "cluewsc", _FEW),
     Experiment("cmrc2018", "clue", "cmrc2018", "--train_file {}/cmrc2018_dev.json --dev_file {}/cmrc2018_trial.json "
-               "--max_seq_length 256 --max_train_samples 1500 --num_train_epochs 3"),
+               f"--max_seq_length 256 --max_train_samples 1500 {_NO_TEST}"),
     Experiment("csl", "clue", "csl", _FEW),
     Experiment("eprstmt", "clue", "eprstmt", _FEW),
     Experiment("iflytek", "clue", "iflytek", "--num_train_epochs 10"),
-    Experiment("ocnli", "clue", "ocnli"),
+    Experiment("ocnli", "clue", "ocnli", _NO_TEST),
     Experiment("tnews", "clue", "tnews", "--num_train_epochs 10"),
     Experiment("ccks2019_ner", "ccks", "ccks2019_medical_ner", "--max_train_samples 1500"),
     Experiment("ccks2020_event_subject", "ccks", "ccks2020_event_subject",
                f"--train_file {{}}/val.data {_HELD_OUT} --num_train_epochs 10"),
-    Experiment("atec", "paper", "atec", _HELD_OUT),
+    Experiment("atec", "paper", "atec", _ONE_SPLIT),
     Experiment("bq", "paper", "bq", f"--train_file {{}}/dev.csv {_HELD_OUT}"),
     Experiment("chnsenticorp", "paper", "chnsenticorp", "--max_seq_length 128"),
-    Experiment("paws_x", "paper", "paws_x_zh", f"--train_file {{}}/dev.tsv {_HELD_OUT}"),
-    Experiment("polyphone", "paper", "polyphone_cpp", f"--train_file {{}}/dev.sent {_HELD_OUT}"),
+    Experiment("paws_x", "paper", "paws_x_zh", f"--train_file {{}}/dev.tsv {_ONE_SPLIT}"),
+    Experiment("polyphone", "paper", "polyphone_cpp", f"--train_file {{}}/dev.sent {_ONE_SPLIT}"),
     Experiment("resume_ner", "paper", "resume_ner"),
-    Experiment("sighan13", "paper", "csc_sighan13", "--num_train_epochs 10"),
-    Experiment("sighan14", "paper", "csc_sighan14"),
+    Experiment("sighan13", "paper", "csc_sighan13", f"{_HELD_OUT} --num_train_epochs 10"),
+    Experiment("sighan14", "paper", "csc_sighan14", _HELD_OUT),
     Experiment("thucnews", "paper", "thucnews_titles", f"--train_file {{}}/dev.txt {_HELD_OUT} --max_seq_length 64"),
     Experiment("weibo_ner", "paper", "weibo_ner", "--num_train_epochs 10"),
     Experiment("weibo_rumor", "paper", "weibo_rumor", f"{_HELD_OUT} --max_seq_length 128"),
     Experiment("xnli", "paper", "xnli_zh", f"--train_file {{}}/dev.tsv {_HELD_OUT}"),
-    Experiment("msra_cws", "paper", "cws_sighan2005", f"--train_file {{}}/msr_test_gold.utf8 {_HELD_OUT}"),
-    Experiment("pku_cws", "paper", "cws_sighan2005", f"--train_file {{}}/pku_test_gold.utf8 {_HELD_OUT}"),
-    Experiment("cityu_cws", "paper", "cws_sighan2005", f"--train_file {{}}/cityu_test_gold.utf8 {_HELD_OUT}"),
+    Experiment("msra_cws", "paper", "cws_sighan2005", f"--train_file {{}}/msr_test_gold.utf8 {_ONE_SPLIT}"),
+    Experiment("pku_cws", "paper", "cws_sighan2005", f"--train_file {{}}/pku_test_gold.utf8 {_ONE_SPLIT}"),
+    Experiment("cityu_cws", "paper", "cws_sighan2005", f"--train_file {{}}/cityu_test_gold.utf8 {_ONE_SPLIT}"),
     Experiment("sxu_cws", "paper", "cws_sxu", _HELD_OUT),
     Experiment("ud_gsd_cws", "paper", "ud_chinese_gsd", "--num_train_epochs 10"),
     Experiment("weibo_treebank_cws", "paper", "weibo_treebank", "--num_train_epochs 10"),
-    Experiment("custom", "paper", "smp2019_nlu", f"--kind classification --train_file {{}}/train.json {_HELD_OUT} "
+    Experiment("custom", "paper", "smp2019_nlu", f"--kind classification --train_file {{}}/train.json {_ONE_SPLIT} "
                "--text_columns text --label_column domain", name="smp2019_domain"),
 )  # fmt: skip
 
@@ -105,7 +107,7 @@ def main() -> int:
     ]
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // args.jobs)), **os.environ}
     with ThreadPoolExecutor(args.jobs) as pool:
-        statuses = list(pool.map(lambda run: run_one(args, *run, environment), runs))
+        statuses = list(pool.map(lambda run: run_one(args, run[0], run[1], run[2], environment), runs))
     return int(any(statuses))
 
 
