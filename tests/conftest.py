@@ -1,5 +1,6 @@
 """What the tests share: the bundled sample text, a small vocabulary over it, and corpora prepared from it."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from tests.rank_server import RankServer
 # A property test's first example may wait for a dictionary to load, or for a busy machine.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and processes that tests start would ignore it too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data_prep" / "sample"
