@@ -86,7 +86,7 @@ EXPERIMENTS = (
     Experiment("sxu_cws", "paper", "cws_sxu", _HELD_OUT),
     Experiment("ud_gsd_cws", "paper", "ud_chinese_gsd", "--num_train_epochs 10"),
     Experiment("weibo_treebank_cws", "paper", "weibo_treebank", "--num_train_epochs 10"),
-    Experiment("custom", "paper", "smp2019_nlu", f"--kind classification --train_file {{}}/train.json {_ONE_SPLIT} "
+    Experiment("custom", "paper", "smp2019_nlu", f"--kind single --train_file {{}}/train.json {_ONE_SPLIT} "
                "--text_columns text --label_column domain", name="smp2019_domain"),
 )  # fmt: skip
 
