@@ -44,7 +44,8 @@ def find_file(source: str | os.PathLike[str], name: str, hub: dict[str, Any]) ->
         from transformers.utils import cached_file
 
         try:
-            found = Path(cached_file(source, name, **hub))
+            cached = cached_file(source, name, **hub)
+            found = Path(cached) if cached else None
         except OSError:  # no such file, or no such repository: what needs it says so
             found = None
     if found is not None:

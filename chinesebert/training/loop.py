@@ -240,7 +240,10 @@ class TrainingLoop:
         where = Path(self._args.output_dir or "") / f"nonfinite-step-{step + 1}.json"
         if log:
             batch = {"step": step + 1, "sample_indices": list(range(first, first + samples))}
-            where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
+            try:
+                where.write_text(json.dumps(batch) + "\n", encoding="utf-8")
+            except OSError as error:  # the disk may be full; which samples they are has been printed
+                print(f"warning: {where}: cannot be written ({error.strerror})", flush=True)
         raise TrainingStopped(
             f"{progress.skipped_in_a_row} steps in a row have no finite loss and gradient; the samples of the last are "
             f"in {where}. {self._way_on()}"
