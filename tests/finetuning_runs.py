@@ -1,15 +1,9 @@
-"""Fine-tuning runs of a few seconds for tests: a tiny model, TNEWS and AFQMC as published, with our own sentences."""
+"""Fine-tuning runs of a few seconds for tests: TNEWS and AFQMC as published, with our own sentences."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import torch
-
-from chinesebert.configuration_chinesebert import ChineseBertConfig
-from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
-from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 
 SPORT = ("球队昨晚赢了比赛", "他跑得很快", "教练说明天再练", "冠军回到家乡", "比赛在雨里开始", "球迷等了一夜")
 HOUSE = (
@@ -23,30 +17,16 @@ HOUSE = (
 LABELS = {"103": SPORT, "106": HOUSE}
 
 
-def write_model(directory: Path, tokenizer: ChineseBertTokenizer) -> Path:
-    """A model directory as pretraining leaves it: two layers of 32, weights drawn."""
-    torch.manual_seed(3)
-    config = ChineseBertConfig(
-        vocab_size=len(tokenizer.tokens()),
-        num_syllables=len(tokenizer.readings.syllables),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        pinyin_embedding_dim=8,
-        initializer_range=0.1,
-    )
-    ChineseBertForMaskedLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return directory
-
-
-def write_records(path: Path, records: Sequence[dict[str, Any]]) -> Path:
-    """A file of JSON lines."""
+def write(path: Path, content: str) -> Path:
+    """A file in UTF-8, and the folder for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    path.write_bytes(content.encode())
     return path
+
+
+def write_records(path: Path, records: Iterable[Any]) -> Path:
+    """A file of JSON lines."""
+    return write(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def titles(labelled: bool = True) -> list[dict[str, Any]]:
@@ -96,6 +76,6 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_jsonl(path: Path) -> list[Any]:
+def read_records(path: Path) -> list[Any]:
     """A file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

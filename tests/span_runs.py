@@ -1,39 +1,15 @@
-"""Fine-tuning runs of a few seconds on texts with spans: a tiny model and sentences of our own in published formats."""
+"""Fine-tuning runs of a few seconds on texts with spans."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from chinesebert.configuration_chinesebert import ChineseBertConfig
 from chinesebert.finetuning.main import run
-from chinesebert.modeling_chinesebert import ChineseBertForMaskedLM
 from chinesebert.tasks.examples import Span
 from chinesebert.tasks.kinds import Encoded, Kind
-from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-
-
-def write_model(directory: Path, tokenizer: ChineseBertTokenizer) -> Path:
-    """A model directory as pretraining leaves it: two layers of 32, weights drawn."""
-    torch.manual_seed(3)
-    config = ChineseBertConfig(
-        vocab_size=len(tokenizer.tokens()),
-        num_syllables=len(tokenizer.readings.syllables),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        pinyin_embedding_dim=8,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.1,
-    )
-    ChineseBertForMaskedLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return directory
 
 
 def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: str) -> dict[str, Any]:
@@ -51,23 +27,6 @@ def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: s
     assert status == 0
     metrics: dict[str, Any] = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     return metrics
-
-
-def write(path: Path, content: str) -> Path:
-    """A file in UTF-8, and the folder for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode())
-    return path
-
-
-def write_records(path: Path, records: Iterable[Any]) -> Path:
-    """A file of JSON lines."""
-    return write(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-
-
-def read_records(path: Path) -> list[Any]:
-    """A file of JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def spans(*found: tuple[int, int, str]) -> tuple[Span, ...]:

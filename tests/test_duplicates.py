@@ -309,6 +309,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_datatrove_executors_give_the_same_for_any_number_of_workers(
     tmp_path: Path, corpus: list[list[Document]]
 ) -> None:

@@ -182,16 +182,22 @@ def queued_jobs() -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.fixture
-def slurm() -> Iterator[list[str]]:
-    """The flags for this machine's Slurm; jobs that a test leaves are cancelled."""
+@pytest.fixture(scope="session")
+def partition() -> str:
+    """Of this machine's Slurm; whether it answers is asked once, which takes seconds where it does not."""
     if not shutil.which("sbatch"):
         pytest.skip("Slurm is not installed (no sbatch)")
     answer = subprocess.run(["sinfo", "--noheader", "--format", "%R"], capture_output=True, text=True, check=False)
     if answer.returncode or not answer.stdout.split():
         pytest.skip("no Slurm cluster answers")
+    return answer.stdout.split()[0]
+
+
+@pytest.fixture
+def slurm(partition: str) -> Iterator[list[str]]:
+    """The flags for this machine's Slurm; jobs that a test leaves are cancelled."""
     before = queued_jobs()
-    yield ["--executor", "slurm", "--executor_options", f"partition={answer.stdout.split()[0]}", "time=00:10:00"]
+    yield ["--executor", "slurm", "--executor_options", f"partition={partition}", "time=00:10:00"]
     for job in queued_jobs() - before:
         subprocess.run(["scancel", job.split("_")[0]], check=False)
 

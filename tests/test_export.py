@@ -111,9 +111,8 @@ def test_a_folded_directory_gives_the_same_outputs_and_is_smaller(saved: Path, t
 
 
 def marked(kind: type) -> object:
-    """Most kinds are slow to export (10 s each) and differ little; the fast tests have two."""
-    fast = kind.__name__ in ("ChineseBertForMaskedLM", "ChineseBertForMultipleChoice")
-    return pytest.param(kind, id=kind.__name__, marks=() if fast else pytest.mark.slow)
+    """Kinds are slow to export (10 s each) and differ little; the fast tests have one."""
+    return pytest.param(kind, id=kind.__name__, marks=() if kind is ChineseBertForMaskedLM else pytest.mark.slow)
 
 
 @pytest.mark.parametrize("kind", map(marked, MODEL_CLASSES))

@@ -5,10 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,16 +24,17 @@ from chinesebert.finetuning.seeds import aggregated
 from chinesebert.finetuning.submit import check_submission
 from chinesebert.finetuning.suite import task_folder
 from chinesebert.finetuning.tables import markdown_table, terminal_table
+from chinesebert.finetuning.trainer import FinetuningTrainer
 from chinesebert.tasks.registry import task_names
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from tests.conftest import ROOT
+from tests.finetuning_models import write_tiny_model
 from tests.finetuning_runs import (
     flags,
     read_json,
-    read_jsonl,
+    read_records,
     titles,
     write_afqmc,
-    write_model,
     write_records,
     write_tnews,
 )
@@ -45,7 +45,7 @@ RECIPES = sorted((ROOT / "configs" / "finetune").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_run_leaves_model_figures_predictions_submission_and_card(finished: Pa
 def test_metrics_say_what_was_run_on_what(finished: Path, data: Path) -> None:
     metrics = read_json(finished / "metrics.json")
     assert (metrics["task"], metrics["metric"], metrics["train_steps"]) == ("tnews", "accuracy", 3)
-    right = [line["prediction"] == line["label"] for line in read_jsonl(finished / "dev_predictions.jsonl")]
+    right = [line["prediction"] == line["label"] for line in read_records(finished / "dev_predictions.jsonl")]
     assert metrics["dev"]["accuracy"] == pytest.approx(sum(right) / 12)
     assert metrics["test"]["examples"] == 12 and "accuracy" not in metrics["test"]
     assert metrics["files"]["train"][0]["file"] == str(data / "tnews" / "train.json")
@@ -104,7 +104,7 @@ def test_a_card_is_what_the_hub_reads(finished: Path) -> None:
 
 def test_a_finished_model_works_in_a_pipeline(finished: Path) -> None:
     classify = pipeline("text-classification", model=str(finished), device="cpu")
-    lines = read_jsonl(finished / "dev_predictions.jsonl")
+    lines = read_records(finished / "dev_predictions.jsonl")
     found = classify([record["sentence"] for record in titles()])
     assert [item["label"] for item in found] == [line["prediction"] for line in lines]
 
@@ -140,7 +140,7 @@ def test_a_test_split_is_predicted_by_a_finished_model_without_training(
 ) -> None:
     argv = ["--task", "tnews", "--model_name_or_path", str(finished), "--data_dir", str(data / "tnews")]
     assert main("clue", [*argv, "--output_dir", str(tmp_path), "--do_predict", "--use_cpu"]) == 0
-    assert read_jsonl(tmp_path / "predictions.jsonl") == read_jsonl(finished / "predictions.jsonl")
+    assert read_records(tmp_path / "predictions.jsonl") == read_records(finished / "predictions.jsonl")
     assert not (tmp_path / "config.json").exists()
 
 
@@ -172,7 +172,7 @@ def test_a_part_of_the_test_split_makes_no_submission(
     argv = ["--task", "tnews", "--model_name_or_path", str(finished), "--data_dir", str(data / "tnews")]
     more = ("--output_dir", str(tmp_path), "--do_predict", "--use_cpu", "--max_eval_samples", "5")
     assert main("clue", [*argv, *more]) == 0
-    assert len(read_jsonl(tmp_path / "predictions.jsonl")) == 5
+    assert len(read_records(tmp_path / "predictions.jsonl")) == 5
     assert not list(tmp_path.glob("tnews*_predict.json"))
     assert "no submission file" in capsys.readouterr().err
 
@@ -200,17 +200,18 @@ def test_what_is_read_and_reached_is_told(
 # ------------------------------------------------------------------------------------------------ interrupts
 
 
-def signal_once_training(output: Path, number: signal.Signals) -> threading.Thread:
-    """Sends this process a signal as soon as a run has begun to train."""
+def main_with_signal(argv: list[str], number: signal.Signals) -> int:
+    """A run that a signal reaches in its second step; its status."""
+    step = FinetuningTrainer.training_step
 
-    def send() -> None:
-        while not (output / "settings.json").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), number)
+    def signalled(trainer: FinetuningTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if trainer.state.global_step == 1:
+            os.kill(os.getpid(), number)
+        return step(trainer, *args, **kwargs)
 
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FinetuningTrainer, "training_step", signalled)
+        return main("clue", argv)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -225,9 +226,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     more = ("--num_train_epochs", "6")
     assert main("clue", flags(model, data / "tnews", tmp_path / "undisturbed", *more)) == 0
     argv = flags(model, data / "tnews", tmp_path / "run", *more)
-    thread = signal_once_training(tmp_path / "run", number)
-    assert main("clue", argv) == status
-    thread.join()
+    assert main_with_signal(argv, number) == status
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {checkpoint.name, "settings.json"}
     assert f"{checkpoint} (step" in capsys.readouterr().err
@@ -242,9 +241,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    thread = signal_once_training(tmp_path, signal.SIGTERM)
-    assert main("clue", flags(model, data / "tnews", tmp_path, "--num_train_epochs", "6")) == 143
-    thread.join()
+    argv = flags(model, data / "tnews", tmp_path, "--num_train_epochs", "6")
+    assert main_with_signal(argv, signal.SIGTERM) == 143
     argv = flags(model, data / "tnews", tmp_path, "--num_train_epochs", "6", "--weight_decay", "0.5")
     assert "weight_decay 0.01 (now 0.5)" in refused(capsys, *argv)
     assert main("clue", [*argv, "--resume_from_checkpoint", "false", "--num_train_epochs", "1"]) == 0
@@ -297,6 +295,7 @@ def test_predictions_and_model_are_those_of_the_seed_that_is_best_on_dev(seeds: 
         assert (seeds / name).read_bytes() == (seeds / f"seed-{best}" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_of_seeds_goes_on_with_those_that_are_missing(
     seeds: Path, model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -519,7 +518,7 @@ def test_two_ranks_make_one_run(model: Path, data: Path, tmp_path: Path, launche
     metrics = read_json(tmp_path / "run" / "metrics.json")
     assert metrics["settings"]["world_size"] == 2
     assert metrics["train_steps"] == [2, 2]  # 12 examples, 2 ranks of 4
-    assert len(read_jsonl(tmp_path / "run" / "predictions.jsonl")) == 12
+    assert len(read_records(tmp_path / "run" / "predictions.jsonl")) == 12
     weights = load_file(tmp_path / "run" / "best" / "model.safetensors")
     assert weights["classifier.weight"].shape == (15, 32)
 

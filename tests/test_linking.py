@@ -21,7 +21,7 @@ from chinesebert.tasks.metrics.linking import linking_scores
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import read_split
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from tests.tiny_finetuning import save_pretrained_directory
+from tests.finetuning_models import write_tiny_model
 
 BASE = [
     {
@@ -240,7 +240,7 @@ def test_pairs_are_collated(folder: Path, small_tokenizer: ChineseBertTokenizer)
 
 
 def test_a_run_ends_with_scores_and_the_submission(folder: Path, small_tokenizer: ChineseBertTokenizer) -> None:
-    model = save_pretrained_directory(folder / "model", small_tokenizer)
+    model = write_tiny_model(folder / "model", small_tokenizer)
     lines(folder / "dev.json", TRAIN)
     published = [text("7", "大山和小河", ("大山", 0, None), ("小河", 3, None)), text("8", "阿明", ("阿明", 0, None))]
     lines(folder / "test.json", published)

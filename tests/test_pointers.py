@@ -14,7 +14,9 @@ from chinesebert.tasks.examples import SpanExample
 from chinesebert.tasks.kinds import KINDS, Lengths
 from chinesebert.tasks.kinds.pointers import Pointers
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from tests.span_runs import learn, read_records, scores_of_labels, spans, write, write_model, write_records
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import read_records, write, write_records
+from tests.span_runs import learn, scores_of_labels, spans
 
 LABELS = ["欺诈", "传销"]
 
@@ -110,7 +112,7 @@ EVENTS = {"涉嫌欺诈": "骗了很多人", "涉嫌传销": "到处拉人头", 
 def model(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
     """A pretrained model, tiny."""
     torch.set_num_threads(1)
-    return write_model(tmp_path_factory.mktemp("model"), small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("model"), small_tokenizer)
 
 
 def test_subjects_of_events_are_learned_and_submitted(model: Path, tmp_path: Path) -> None:

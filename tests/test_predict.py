@@ -22,12 +22,13 @@ from chinesebert.tasks.examples import (
 )
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from launch.predict import main
-from tests.finetuning_runs import LABELS, flags, read_jsonl, write_afqmc, write_model, write_records, write_tnews
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import LABELS, flags, read_records, write_afqmc, write_records, write_tnews
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +103,14 @@ def test_a_file_as_the_task_is_published_shows_what_is_right(
 ) -> None:
     found = predicted(capsys, tnews, "--input", str(tnews.parent / "data" / "dev.json"), "--format", "task")
     assert [line["label"] for line in found] == [label for label, texts in LABELS.items() for _ in texts]
-    dev = read_jsonl(tnews / "dev_predictions.jsonl")  # of the run itself: equal, however inputs are batched
+    dev = read_records(tnews / "dev_predictions.jsonl")  # of the run itself: equal, however inputs are batched
     assert [line["prediction"] for line in found] == [line["prediction"] for line in dev]
 
 
 def test_output_goes_to_a_file(tnews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.txt").write_text("他跑得很快\n", encoding="utf-8")
     assert predicted(capsys, tnews, "--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "o.jsonl")) == []
-    assert read_jsonl(tmp_path / "o.jsonl")[0]["prediction"] == "103"
+    assert read_records(tmp_path / "o.jsonl")[0]["prediction"] == "103"
 
 
 def test_a_failed_prediction_leaves_no_output(tnews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

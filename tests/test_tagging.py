@@ -20,7 +20,9 @@ from chinesebert.tasks.kinds.tagging import Segmentation, Tagging, best_tags, lo
 from chinesebert.tasks.kinds.tagging import tagged as spans_of_tags
 from chinesebert.tasks.segmented import word_spans
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from tests.span_runs import learn, read_records, scores_of_labels, spans, tagged, write, write_model, write_records
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import read_records, write, write_records
+from tests.span_runs import learn, scores_of_labels, spans, tagged
 
 MIXED = "ＡI芯片2024年\t卖了 3.5万枚😀\ue000，銀行長𠮷野家é"  # \ue000 is in no vocabulary
 
@@ -28,7 +30,7 @@ MIXED = "ＡI芯片2024年\t卖了 3.5万枚😀\ue000，銀行長𠮷野家é" 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
     """A pretrained model, tiny."""
-    return write_model(tmp_path_factory.mktemp("model"), small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("model"), small_tokenizer)
 
 
 def inputs_of(text: str, tokenizer: ChineseBertTokenizer, **lengths: int) -> list[dict[str, Any]]:

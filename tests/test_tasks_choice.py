@@ -20,8 +20,8 @@ from chinesebert.tasks.kinds.choice import Choice, around, distinct
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, read_split
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+from tests.finetuning_models import write_tiny_model
 from tests.test_modeling import tiny_config
-from tests.tiny_finetuning import save_pretrained_directory
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "tasks"
 IDIOMS = ["画龙点睛", "守株待兔", "亡羊补牢", "井底之蛙"]
@@ -326,7 +326,7 @@ def test_accuracy_is_the_share_of_right_choices() -> None:
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
-    return save_pretrained_directory(tmp_path_factory.mktemp("pretrained"), small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("pretrained"), small_tokenizer)
 
 
 def finetune(task: str, data: Path, model: Path, *flags: str) -> int:

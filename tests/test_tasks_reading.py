@@ -21,7 +21,7 @@ from chinesebert.tasks.reading_files import nearest, read_reading
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, read_split
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from tests.tiny_finetuning import save_pretrained_directory
+from tests.finetuning_models import write_tiny_model
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "tasks" / "cmrc2018"
 CONTEXT = "  小城有三座桥。第一座桥建于1921年，由 Li Wei 设计；第二座桥建于1957年。"
@@ -303,7 +303,7 @@ def test_a_data_set_collates_windows(tmp_path: Path, small_tokenizer: ChineseBer
 
 
 def test_a_run_ends_with_scores_and_the_submission(tmp_path: Path, small_tokenizer: ChineseBertTokenizer) -> None:
-    model = save_pretrained_directory(tmp_path / "model", small_tokenizer)
+    model = write_tiny_model(tmp_path / "model", small_tokenizer)
     start = CONTEXT.index("1921")
     for name in ("train", "dev"):
         written(

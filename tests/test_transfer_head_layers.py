@@ -18,7 +18,7 @@ from chinesebert.modeling_chinesebert import (
     ChineseBertModel,
 )
 from chinesebert.released import export as export_released
-from tests.finetuning_runs import write_model
+from tests.finetuning_models import write_tiny_model
 from tests.test_modeling import make_inputs, make_labels, make_model
 from tests.tiny_checkpoints import reference_model, released_state, write_released
 
@@ -130,7 +130,7 @@ def test_a_released_checkpoint_can_begin_with_a_mixture(tmp_path: Path) -> None:
 
 
 def test_a_mixture_is_exported_with_its_code_and_not_in_the_released_layout(tmp_path: Path, tokenizer: Any) -> None:
-    write_model(tmp_path / "model", tokenizer)
+    write_tiny_model(tmp_path / "model", tokenizer)
     model = ChineseBertForSequenceClassification.from_pretrained(tmp_path / "model", head_layers="mix")
     model.save_pretrained(tmp_path / "model")
     export_self_contained(tmp_path / "model", tmp_path / "contained")

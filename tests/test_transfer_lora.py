@@ -16,7 +16,8 @@ from chinesebert.modeling_chinesebert import (
     ChineseBertForTokenClassification,
 )
 from chinesebert.tasks.registry import get_task
-from tests.finetuning_runs import flags, read_json, write_model, write_tnews
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import flags, read_json, write_tnews
 from tests.test_modeling import make_inputs, make_model, one_thread  # noqa: F401  (a fixture used wherever it is known)
 from tests.transfer_trainers import make_trainer, weights
 
@@ -69,7 +70,7 @@ def test_the_merged_model_is_the_model_with_adapters(tmp_path: Path, small_token
 def test_a_run_leaves_the_merged_model_and_the_adapters(tmp_path: Path, small_tokenizer: Any) -> None:
     from transformers import pipeline
 
-    source, output = write_model(tmp_path / "model", small_tokenizer), tmp_path / "run"
+    source, output = write_tiny_model(tmp_path / "model", small_tokenizer), tmp_path / "run"
     argv = flags(source, write_tnews(tmp_path / "tnews"), output, "--lora_rank", "2", "--save_strategy", "epoch")
     finetune(get_task("tnews"), parse_arguments(argv))
     assert pipeline("text-classification", model=str(output), device="cpu")("他跑得很快")[0]["score"] > 0

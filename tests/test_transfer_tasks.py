@@ -18,7 +18,8 @@ from chinesebert.modeling_chinesebert import (
     ChineseBertForTokenClassification,
 )
 from chinesebert.tasks.registry import get_task
-from tests.finetuning_runs import flags, read_json, write_afqmc, write_model, write_tnews
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import flags, read_json, write_afqmc, write_tnews
 from tests.test_modeling import make_inputs, make_model, one_thread  # noqa: F401  (a fixture used wherever it is known)
 from tests.transfer_trainers import titles_dataset
 
@@ -30,7 +31,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: Any) -> di
     """A model, and the folders of two tasks."""
     directory = tmp_path_factory.mktemp("places")
     return {
-        "model": write_model(directory / "model", small_tokenizer),
+        "model": write_tiny_model(directory / "model", small_tokenizer),
         "tnews": write_tnews(directory / "tnews"),
         "afqmc": write_afqmc(directory / "afqmc"),
     }
