@@ -8,7 +8,7 @@ from chinesebert.errors import InputError
 from chinesebert.tasks import clue
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.files import field_of, id_of, label_of, read_records, shortened, text_of
-from chinesebert.tasks.task import Defaults, Task
+from chinesebert.tasks.task import Defaults
 
 
 def read(path: Path) -> Iterator[TextExample]:
@@ -56,17 +56,12 @@ def marked(text: str, noun: tuple[int, int], pronoun: tuple[int, int]) -> str:
 
 
 TASKS = [
-    Task(
-        name="cluewsc2020",
-        title="does the pronoun mean this noun",
-        suite="clue",
-        kind="classification",
-        files=clue.FILES,
-        read=read,
-        metric="accuracy",
+    clue.task(
+        "cluewsc2020",
+        "does the pronoun mean this noun",
+        read,
+        Defaults("CLUE's own script", per_device_train_batch_size=8, learning_rate=1e-5, num_train_epochs=50),
         labels=("false", "true"),
-        defaults=Defaults("CLUE's own script", per_device_train_batch_size=8, learning_rate=1e-5, num_train_epochs=50),
         submissions=clue.submissions("cluewsc11_predict.json", "cluewsc10_predict.json", "cluewscf_predict.json"),
-        source=clue.SOURCE,
     )
 ]
