@@ -388,6 +388,71 @@ def test_bad_input_of_one_task_does_not_lose_the_others(
     assert main("clue", flags(model, tmp_path, tmp_path / "out", task="afqmc,tnews")) == 0
 
 
+def without_test_file(data: Path) -> Path:
+    """The folder of a task that has no test file."""
+    write_tnews(data)
+    (data / "test.json").unlink()
+    return data
+
+
+def test_of_several_tasks_one_without_a_test_file_is_trained_and_scored(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_test_file(tmp_path / "tnews")
+    write_afqmc(tmp_path / "afqmc")
+    argv = flags(model, tmp_path, tmp_path / "out", task="all")
+    for told in ("no test file: nothing is predicted", "tnews is finished"):  # a second start runs nothing again
+        assert main("clue", argv) == 0
+        written = capsys.readouterr()
+        assert told in written.err
+        assert "not in submit.zip: tnews: it has no test file" in written.out
+    found = read_json(tmp_path / "out" / "suite.json")
+    assert found["finished"] == ["afqmc", "tnews"] and found["failed"] == {}
+    metrics = read_json(tmp_path / "out" / "tnews" / "metrics.json")
+    assert "accuracy" in metrics["dev"] and "test" not in metrics
+
+
+def test_a_task_that_nobody_can_train_on_is_left_out_of_a_training_of_all(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tnews(tmp_path / "tnews")
+    write_records(tmp_path / "diagnostics" / "test.json", [{"sentence1": "一", "sentence2": "二"}])
+    assert main("clue", flags(model, tmp_path, tmp_path / "out", task="all")) == 0
+    assert "left out: diagnostics: nothing is published to train it on" in capsys.readouterr().out
+
+
+def test_a_recipe_that_predicts_also_serves_a_task_without_a_test_file(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("do_predict: true\n", encoding="utf-8")
+    data = without_test_file(tmp_path / "data")
+    argv = [flag for flag in flags(model, data, tmp_path / "out") if flag != "--do_predict"]
+    assert main("clue", [*argv, "--config", str(recipe)]) == 0
+    assert "no test file: nothing is predicted" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "predictions.jsonl").exists()
+    only = [flag for flag in argv if flag not in ("--do_train", "--do_eval")]  # nothing would be left to do
+    only[only.index("--output_dir") + 1] = str(tmp_path / "other")
+    only[only.index("--model_name_or_path") + 1] = str(tmp_path / "out")
+    assert "has no test file of tnews" in refused(capsys, *only, "--config", str(recipe))
+
+
+def test_a_flag_that_asks_for_predictions_needs_a_test_file(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = without_test_file(tmp_path / "data")
+    assert "Name one with --test_file FILE" in refused(capsys, *flags(model, data, tmp_path / "out"))
+
+
+def test_without_a_dev_file_the_remedy_is_to_hold_some_examples_out(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tnews(tmp_path / "data")
+    (tmp_path / "data" / "dev.json").unlink()
+    message = refused(capsys, *flags(model, tmp_path / "data", tmp_path / "out"))
+    assert "has no dev file of tnews" in message and "--validation_share 0.1" in message
+
+
 def test_ids_that_a_server_would_refuse_are_left_out_of_the_archive(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

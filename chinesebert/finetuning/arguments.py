@@ -38,6 +38,13 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
     test_file: list[str] = field(
         default_factory=list, metadata={"help": "Files to predict, instead of those in data_dir."}
     )
+    skip_missing_test: bool = field(
+        default=False,
+        metadata={
+            "help": "Without a test file, train and evaluate all the same, and predict nothing: always so for several "
+            "tasks, and where a recipe, not a flag, says do_predict."
+        },
+    )
     validation_share: float = field(
         default=0.0,
         metadata={"help": "Share of the training examples held out to evaluate on, where there is no dev file."},
@@ -168,6 +175,8 @@ def parse_arguments(argv: Sequence[str], task: Task | None = None) -> Finetuning
     lengths = {} if args.do_train else _saved_lengths(str(args.model_name_or_path))
     if lengths:
         args = parse_settings(FinetuningArguments, argv, defaults={**hyperparameters(task), **lengths})
+    # A recipe is for many tasks, some of which have no test file; a flag means the files at hand.
+    args.skip_missing_test |= not any(flag.split("=")[0] in ("--do_predict", "--do-predict") for flag in argv)
     return args
 
 

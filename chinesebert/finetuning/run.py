@@ -73,7 +73,7 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     trainer = _trainer(task, args, prepared)
     results = _train(trainer, args, settings, checkpoint) if args.do_train else {}
     for split in ("dev", "test"):
-        if {"dev": args.do_eval, "test": args.do_predict}[split]:
+        if {"dev": args.do_eval, "test": args.do_predict and bool(prepared.splits.test)}[split]:
             results[split] = _evaluate(trainer, split, prepared, output_dir)
     if prepared.others:
         results["also_train"] = {
