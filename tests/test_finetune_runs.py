@@ -25,7 +25,7 @@ from chinesebert.finetuning.seeds import aggregated
 from chinesebert.finetuning.submit import check_submission
 from chinesebert.finetuning.suite import task_folder
 from chinesebert.finetuning.tables import markdown_table, terminal_table
-from chinesebert.tasks.registry import task_names
+from chinesebert.tasks.registry import all_tasks, get_task, task_names
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from tests.conftest import ROOT
 from tests.finetuning_runs import (
@@ -493,27 +493,49 @@ def test_a_task_of_another_suite_is_sent_to_its_script(
         ("CLUEWSC2020_public", "cluewsc2020"),
         ("cmrc2018_public", "cmrc2018"),
         ("paws-x", "paws_x"),
+        ("paws_x_zh", "paws_x"),
+        ("xnli_zh", "xnli"),
+        ("chid_public", "chid"),
+        ("c3_public", "c3"),
+        ("csc_sighan13", "sighan13"),
+        ("thucnews_titles", "thucnews"),
+        ("polyphone_cpp", "polyphone"),
+        ("ccks2019_medical_ner", "ccks2019_ner"),
+        ("CCKS2017", "ccks2017_ner"),
+        ("icwb2-data", "pku_cws"),
     ],
 )
 def test_a_task_is_found_in_the_folder_that_its_archive_makes(tmp_path: Path, folder: str, task: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / "other").mkdir()
-    assert task_folder(tmp_path, task) == tmp_path / folder
+    assert task_folder(tmp_path, get_task(task)) == tmp_path / folder
 
 
 def test_a_task_is_not_found_in_the_folder_of_another(tmp_path: Path) -> None:
-    for name in ("cmnli", "tnews_old", "ccks2018_matching"):
+    for name in ("cmnli", "tnews_old", "ccks2018_matching", "CCKS2019", "msra", "sighan"):
         (tmp_path / name).mkdir()
     (tmp_path / "tnews").touch()
-    assert task_folder(tmp_path, "tnews") is None
-    assert task_folder(tmp_path, "ocnli") is None
+    for task in all_tasks().values():  # there are several tasks of CCKS 2019, of MSRA, and of SIGHAN
+        assert (task_folder(tmp_path, task) is None) == (task.name not in ("cmnli", "ccks2018_matching"))
+
+
+def test_no_two_tasks_share_the_name_of_a_folder_unless_their_files_are_named_apart() -> None:
+    owners: dict[str, list[str]] = {}
+    for task in all_tasks().values():
+        for folder in (task.name, *task.folders):
+            owners.setdefault(folder, []).append(task.name)
+    shared = {folder: names for folder, names in owners.items() if len(names) > 1}
+    assert set(shared) == {"icwb2", "cws_sighan2005"}
+    for names in shared.values():
+        first = [get_task(name).files["train"][0] for name in names]
+        assert len(set(first)) == len(names)
 
 
 def test_of_two_years_of_a_task_each_has_its_own_folder(tmp_path: Path) -> None:
     for name in ("sighan13", "sighan14"):
         (tmp_path / name).mkdir()
-    assert task_folder(tmp_path, "sighan13") == tmp_path / "sighan13"
-    assert task_folder(tmp_path, "sighan15") is None
+    assert task_folder(tmp_path, get_task("sighan13")) == tmp_path / "sighan13"
+    assert task_folder(tmp_path, get_task("sighan15")) is None
 
 
 # ------------------------------------------------------------------------------------------------ submissions

@@ -62,7 +62,7 @@ def run_suite(suite: str, name: str, argv: Sequence[str], check: Callable[[Task]
     for task in tasks:
         check(task)
     for task in tasks:
-        folder = task_folder(data_dir, task.name)
+        folder = task_folder(data_dir, task)
         if folder is None and name.lower() == ALL:
             outcome.left_out[task.name] = f"{data_dir} has no folder of it"
             continue
@@ -92,13 +92,13 @@ def _folders(argv: Sequence[str]) -> tuple[Path, Path]:
     return Path(found["data_dir"]), Path(found["output_dir"])
 
 
-def task_folder(data_dir: Path, name: str) -> Path | None:
-    """The folder of a task's files, by its name or as archives unpack: ``TNEWS``, ``tnews_public``, ``cluewsc``."""
+def task_folder(data_dir: Path, task: Task) -> Path | None:
+    """The folder of a task's files: its name, also as archives unpack (``TNEWS``, ``tnews_public``), or ``folders``."""
     folders = {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir()}
-    if name in folders:
-        return folders[name]
+    if task.name in folders:
+        return folders[task.name]
     plain = {_plain(folder): path for folder, path in folders.items()}
-    return plain.get(name) or plain.get(name.rstrip("0123456789"))
+    return next((plain[name] for name in (task.name, *task.folders) if name in plain), None)
 
 
 def _plain(folder: str) -> str:

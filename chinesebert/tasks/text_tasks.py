@@ -18,11 +18,12 @@ def text_task(
     labels: tuple[str, ...] | None = None,
     metric: str = "accuracy",
     submissions: Sequence[Submission] = (),
+    folders: tuple[str, ...] = (),
 ) -> Task:
     """A task of classification.
 
     Args:
-        name, title, defaults, source, suite, metric, submissions: as ``Task`` has them.
+        name, title, defaults, source, suite, metric, submissions, folders: as ``Task`` has them.
         reader: of its files.
         files: by default ``tables()``.
         labels: all of them; by default those that the reader knows, if it does.
@@ -40,6 +41,7 @@ def text_task(
         defaults=defaults,
         submissions=tuple(submissions),
         source=source,
+        folders=folders,
     )
 
 

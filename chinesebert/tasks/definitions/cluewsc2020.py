@@ -62,6 +62,7 @@ TASKS = [
         read,
         Defaults("CLUE's own script", per_device_train_batch_size=8, learning_rate=1e-5, num_train_epochs=50),
         labels=("false", "true"),
+        folders=("cluewsc", "wsc"),
         submissions=clue.submissions("cluewsc11_predict.json", "cluewsc10_predict.json", "cluewscf_predict.json"),
     )
 ]

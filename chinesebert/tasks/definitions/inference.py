@@ -48,5 +48,6 @@ TASKS = [
             "test": (*table_names("xnli_test", "test"), "xnli.test.zh.tsv", "xnli.test.tsv", "xnli.test.jsonl"),
         },
         source="https://github.com/facebookresearch/XNLI",
+        folders=("xnli_zh",),
     ),
 ]

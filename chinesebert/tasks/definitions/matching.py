@@ -85,5 +85,6 @@ TASKS = [
         Defaults("none published for Chinese BERTs; as AFQMC"),
         files=tables(train=("translated_train.tsv",), dev=("dev_2k.tsv",), test=("test_2k.tsv",)),
         source="https://github.com/google-research-datasets/paws/tree/master/pawsx",
+        folders=("pawsx", "paws_x_zh", "pawsx_zh"),
     ),
 ]

@@ -7,7 +7,7 @@ from chinesebert.tasks.submission import OneObject
 from chinesebert.tasks.task import Defaults, Files, Submission, Task
 
 
-def _task(name: str, title: str, source: str, **files: Sequence[Files]) -> Task:
+def _task(name: str, title: str, source: str, folders: tuple[str, ...] = (), **files: Sequence[Files]) -> Task:
     return Task(
         name=name,
         title=title,
@@ -27,6 +27,7 @@ def _task(name: str, title: str, source: str, **files: Sequence[Files]) -> Task:
         ),
         submissions=(Submission(f"{name}_predict.json", OneObject()),),
         source=source,
+        folders=folders,
     )
 
 
@@ -35,6 +36,7 @@ TASKS = [
         "cmrc2018",
         "answers are spans of a Wikipedia paragraph",
         "https://github.com/ymcui/cmrc2018",
+        ("cmrc",),
         # The trial file, a sixth of the training data, trains where that is missing, as it is published with code.
         train=("cmrc2018_train.json", "train.json", "cmrc2018_trial.json", "trial.json"),
         dev=("cmrc2018_dev.json", "dev.json"),

@@ -48,5 +48,6 @@ TASKS = [
         },
         source="https://github.com/gaussic/text-classification-cnn-rnn; titles: "
         "https://github.com/649453932/Chinese-Text-Classification-Pytorch",
+        folders=("cnews", "thucnews_titles"),
     )
 ]
