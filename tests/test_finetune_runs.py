@@ -453,17 +453,20 @@ def test_without_a_dev_file_the_remedy_is_to_hold_some_examples_out(
     assert "has no dev file of tnews" in message and "--validation_share 0.1" in message
 
 
-def test_ids_that_a_server_would_refuse_are_left_out_of_the_archive(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_where_published_ids_have_gaps_the_server_gets_those_of_the_records_in_the_file(
+    model: Path, tmp_path: Path
 ) -> None:
     write_afqmc(tmp_path / "afqmc")
     write_tnews(tmp_path / "tnews")
-    records = [record | {"id": record["id"] + 1} for record in titles(labelled=False)]
+    records = [record | {"id": 10 * record["id"] + 1} for record in titles(labelled=False)]
     write_records(tmp_path / "tnews" / "test.json", records)
     assert main("clue", flags(model, tmp_path, tmp_path / "out", task="afqmc,tnews")) == 0
-    assert "not in submit.zip: tnews: " in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "out" / "submit.zip") as archive:
-        assert archive.namelist() == ["afqmc_predict.json"]
+        assert archive.namelist() == ["afqmc_predict.json", "tnews11_predict.json"]
+    predicted = read_jsonl(tmp_path / "out" / "tnews" / "predictions.jsonl")
+    submitted = read_jsonl(tmp_path / "out" / "tnews" / "tnews11_predict.json")
+    assert [line["id"] for line in predicted] == [record["id"] for record in records]
+    assert submitted == [{"id": n, "label": line["prediction"]} for n, line in enumerate(predicted)]
 
 
 def test_files_of_one_task_are_not_given_to_several(
@@ -571,8 +574,16 @@ def test_a_wrong_submission_is_found(tmp_path: Path, lines: list[dict], message:
 def test_published_ids_with_gaps_are_wrong_only_where_records_are_counted(tmp_path: Path) -> None:
     path = submission(tmp_path, [{"id": 4, "label": "a"}, {"id": 9, "label": "b"}], ids=(4, 9))
     check_submission(path, "ab", numbered=False)
-    with pytest.raises(InputError, match=":1: the id is 4: the server wants ids from 0 on"):
+    with pytest.raises(InputError, match="the id 0 is missing: the server wants ids from 0 on"):
         check_submission(path, "ab", numbered=True)
+
+
+def test_the_cloze_of_fewclue_calls_labels_answers(tmp_path: Path) -> None:
+    write_records(tmp_path / "predictions.jsonl", [{"id": 7, "prediction": 3}])
+    path = write_records(tmp_path / "chidf_predict.json", [{"id": 0, "answer": 3}])
+    check_submission(path, (), numbered=True)
+    with pytest.raises(InputError, match="the label 2 is not what was predicted, 3"):
+        check_submission(write_records(path, [{"id": 0, "answer": 2}]), (), numbered=True)
 
 
 def test_an_object_must_answer_every_id(tmp_path: Path) -> None:
