@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_records, text_of
+from chinesebert.tasks.files import id_of, read_records, text_of
 from chinesebert.tasks.span_records import mention_spans
 from chinesebert.tasks.submission import server_ids
 from chinesebert.tasks.task import Defaults, Submission, Task
@@ -17,7 +17,7 @@ def read(path: Path) -> Iterator[SpanExample]:
         text = text_of(record, "text", where)
         label = record.get("label")
         spans = None if label is None else mention_spans(text, label, where)
-        yield SpanExample(record.get("id", number), text, spans, where=where)
+        yield SpanExample(id_of(record, ("id",), where, number), text, spans, where=where)
 
 
 def lines(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:

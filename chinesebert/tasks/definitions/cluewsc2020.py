@@ -38,7 +38,7 @@ def _span(target: Mapping[str, Any], name: str, text: str, where: str) -> tuple[
     start = field_of(dict(target), f"{name}_index", where)
     if isinstance(start, bool) or not isinstance(start, int):
         raise InputError(f"{where}: `{name}_index` is {shortened(start)}, not a number")
-    if start < 0 or text[start : start + len(span)] != span:
+    if not span or start < 0 or text[start : start + len(span)] != span:
         raise InputError(
             f"{where}: {name} is {span!r}, and at {start} of the text there is {text[max(start, 0) :][: len(span)]!r}; "
             "indices count the characters of the text from 0, and the text must be as published"
