@@ -53,6 +53,16 @@ def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: s
     return metrics
 
 
+def inked(text: str, found: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans without the white space at their ends, which has no token; none of white space alone."""
+    bounds = []
+    for span in found:
+        covered = text[span.start : span.end]
+        start, end = span.end - len(covered.lstrip()), span.start + len(covered.rstrip())
+        bounds += [Span(start, end, span.label)] if start < end else []
+    return tuple(sorted(bounds, key=lambda span: (span.start, span.end, span.label)))
+
+
 def write(path: Path, content: str) -> Path:
     """A file in UTF-8, and the folder for it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from chinesebert.tasks.correction_files import read_corrections
 from chinesebert.tasks.definitions.sighan import write
 from chinesebert.tasks.examples import CorrectionExample
 from chinesebert.tasks.kinds import Encoded, Lengths
-from chinesebert.tasks.kinds.characters import encode_characters, windows
+from chinesebert.tasks.kinds.characters import CharacterEncoder, Tokens, windows
 from chinesebert.tasks.kinds.correction import Correction
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, read_split
@@ -256,6 +256,10 @@ def test_official_training_files_make_up_the_split_together(tmp_path: Path, year
 
 
 # ---------------------------------------------------------------------------------------------- one token a character
+
+
+def encode_characters(text: str, tokenizer: ChineseBertTokenizer) -> Tokens:
+    return CharacterEncoder(tokenizer, Lengths()).tokens(text)
 
 
 def test_chinese_text_gets_the_tokens_and_readings_of_the_tokenizer(tokenizer: ChineseBertTokenizer) -> None:
