@@ -70,6 +70,13 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
         default=False,
         metadata={"help": "ChID: no idiom twice among the blanks of a record; lifts scores, and not all do it."},
     )
+    correction_threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": "Spelling correction: replace a character only where the model gives the other at least this "
+            "probability; more precision, less recall. Default: what the model was saved with, 0 for a new one."
+        },
+    )
     no_cache: bool = field(
         default=False,
         metadata={"help": "Tokenize anew, and keep nothing. Else: $CHINESEBERT_CACHE, or ~/.cache/chinesebert."},
@@ -238,6 +245,8 @@ def _check(args: FinetuningArguments) -> None:
         raise InputError(f"truncation is {args.truncation}: it must be one of {', '.join(TRUNCATIONS)}")
     if not 0 <= args.validation_share < 1:
         raise InputError(f"validation_share is {args.validation_share}: it must be at least 0 and below 1")
+    if args.correction_threshold is not None and not 0 <= args.correction_threshold <= 1:
+        raise InputError(f"correction_threshold is {args.correction_threshold}: it is a probability, from 0 to 1")
     for name in ("seeds", "max_seq_length", "max_train_samples", "max_eval_samples"):
         value = getattr(args, name)
         if value is not None and (value != int(value) or value < 1):

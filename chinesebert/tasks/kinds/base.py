@@ -85,7 +85,7 @@ class Kind(ABC):
         return None
 
     def state(self) -> dict[str, Any]:
-        """What ``learn`` took, as JSON: it is saved with the model."""
+        """What ``learn`` took, and what else decides predictions, as JSON: it is saved with the model."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:

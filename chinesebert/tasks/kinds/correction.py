@@ -40,6 +40,14 @@ class Correction(Kind):
         self._tokenizer: Any = None
         self._characters: list[str | None] = []
 
+    def state(self) -> dict[str, Any]:
+        """``threshold``."""
+        return {"threshold": self.threshold}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes the threshold that a model was saved with."""
+        self.threshold = state.get("threshold", 0.0)
+
     def config_changes(self) -> dict[str, Any]:
         """No second head: what characters sound like is not trained on."""
         return {"pronunciation_loss_weight": 0.0}
