@@ -60,7 +60,7 @@ def inked(text: str, found: Iterable[Span]) -> tuple[Span, ...]:
         covered = text[span.start : span.end]
         start, end = span.end - len(covered.lstrip()), span.start + len(covered.rstrip())
         bounds += [Span(start, end, span.label)] if start < end else []
-    return tuple(sorted(bounds, key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(bounds))
 
 
 def write(path: Path, content: str) -> Path:

@@ -188,8 +188,6 @@ def parse_arguments(argv: Sequence[str], task: Task | None = None) -> Finetuning
 
 
 def _saved_lengths(source: str) -> dict[str, Any]:
-    from chinesebert.finetuning.starting_model import saved_task
-
     names = ("max_seq_length", "doc_stride", "truncation")
     return {name: value for name, value in saved_task(source).items() if name in names}
 

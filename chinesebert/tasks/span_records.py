@@ -65,7 +65,7 @@ def _spans(text: str, given: Any, where: str, inclusive: bool, labels: Mapping[s
                 inclusive,
             )
         )
-    return tuple(sorted(set(spans), key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(set(spans)))
 
 
 def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
@@ -88,4 +88,4 @@ def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
     spans = {
         checked_span(text, start, end, kind, where, mention, inclusive=True) for kind, mention, start, end in places
     }
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(spans))

@@ -47,15 +47,11 @@ def _read_table(path: Path) -> Iterator[SubjectExample]:
         pairs = {(row["type"].strip(), row["entity"].strip()) for _, row in said}
         subjects = tuple(sorted(pair for pair in pairs if not _NOTHING & {part.lower() for part in pair}))
         spans = {Span(at, at + len(entity), kind) for kind, entity in subjects for at in _places(text, entity)}
-        yield SubjectExample(said[0][1]["id"], text, _ordered(spans), where=said[0][0], subjects=subjects)
+        yield SubjectExample(said[0][1]["id"], text, tuple(sorted(spans)), where=said[0][0], subjects=subjects)
 
 
 def _places(text: str, entity: str) -> list[int]:
     return [place for place in range(len(text)) if text.startswith(entity, place)]
-
-
-def _ordered(spans: set[Span]) -> tuple[Span, ...]:
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
 
 
 def _read_records(path: Path) -> Iterator[SubjectExample]:
@@ -66,7 +62,7 @@ def _read_records(path: Path) -> Iterator[SubjectExample]:
         if not kinds and not places:  # the same records without answers have empty lists
             yield SubjectExample(id_of(record, ("id",), where, number), text, where=where)
             continue
-        spans = _ordered(set(_record_spans(text, kinds, places, where)))
+        spans = tuple(sorted(set(_record_spans(text, kinds, places, where))))
         subjects = tuple(sorted({(span.label, text[span.start : span.end]) for span in spans}))
         yield SubjectExample(id_of(record, ("id",), where, number), text, spans, where=where, subjects=subjects)
 

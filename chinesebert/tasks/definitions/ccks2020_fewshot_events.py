@@ -40,7 +40,7 @@ def _spans(text: str, events: Any, where: str) -> tuple[Span, ...]:
         raise InputError(
             f"{where}: `events` is not a list of {{type, mentions: [{{role, span: [start, end], word}}]}}"
         ) from error
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(spans))
 
 
 def _list(events: Any) -> list[Any]:

@@ -101,4 +101,4 @@ class Pointers(SpanKind):
                 for start, place in zip(starts, nearest, strict=True)
                 if place < len(ends)
             ]
-        return tuple(sorted(found, key=lambda span: (span.start, span.end, span.label)))
+        return tuple(sorted(found))

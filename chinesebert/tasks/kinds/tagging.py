@@ -113,7 +113,7 @@ def words_of(text: str, spans: Sequence[Span]) -> list[str]:
 
 def longest(spans: Sequence[Span]) -> list[Span]:
     """Spans that do not overlap: of those that do, the longest, of equally long ones the first."""
-    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    ordered = sorted(spans)
     if all(span.end <= later.start for span, later in pairwise(ordered)):
         return ordered
     kept: list[Span] = []
