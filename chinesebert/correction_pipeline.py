@@ -22,7 +22,7 @@ class CorrectionPipeline(Pipeline):
 
     Args:
         threshold: replace only where the model gives the other character at least this probability; when making the
-            pipeline, or at a call.
+            pipeline, or at a call. By default what the model was fine-tuned with (``--correction_threshold``), or 0.
     """
 
     _load_processor = False
@@ -54,9 +54,12 @@ class CorrectionPipeline(Pipeline):
         best, probabilities = self._kind.summarise(self.model(**input_tensors["inputs"]).logits)
         return {**input_tensors, "best": best, "probabilities": probabilities}
 
-    def postprocess(self, model_outputs: dict[str, Any], threshold: float = 0.0, **parameters: Any) -> dict[str, Any]:
+    def postprocess(
+        self, model_outputs: dict[str, Any], threshold: float | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         """The corrected ``text``, and its ``edits``: position from 0, both characters, and the model's probability."""
-        self._kind.threshold = threshold
+        saved = getattr(self.model.config, "finetuning", None) or {}
+        self._kind.restore(saved.get("state") or {} if threshold is None else {"threshold": threshold})
         example, encoded = model_outputs["example"], model_outputs["encoded"]
         best, probabilities = (_array(model_outputs[name]) for name in ("best", "probabilities"))
         corrected = self._kind.decode([example], encoded, (best, probabilities))[0]

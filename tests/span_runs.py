@@ -1,7 +1,7 @@
 """Fine-tuning runs of a few seconds on texts with spans."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,16 @@ def learn(suite: str, task: str, model: Path, data: Path, output: Path, *more: s
     assert status == 0
     metrics: dict[str, Any] = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     return metrics
+
+
+def inked(text: str, found: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans without the white space at their ends, which has no token; none of white space alone."""
+    bounds = []
+    for span in found:
+        covered = text[span.start : span.end]
+        start, end = span.end - len(covered.lstrip()), span.start + len(covered.rstrip())
+        bounds += [Span(start, end, span.label)] if start < end else []
+    return tuple(sorted(bounds))
 
 
 def spans(*found: tuple[int, int, str]) -> tuple[Span, ...]:

@@ -25,7 +25,7 @@ from chinesebert.finetuning.submit import check_submission
 from chinesebert.finetuning.suite import task_folder
 from chinesebert.finetuning.tables import markdown_table, terminal_table
 from chinesebert.finetuning.trainer import FinetuningTrainer
-from chinesebert.tasks.registry import task_names
+from chinesebert.tasks.registry import all_tasks, get_task, task_names
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from tests.conftest import ROOT
 from tests.finetuning_models import write_tiny_model
@@ -387,17 +387,85 @@ def test_bad_input_of_one_task_does_not_lose_the_others(
     assert main("clue", flags(model, tmp_path, tmp_path / "out", task="afqmc,tnews")) == 0
 
 
-def test_ids_that_a_server_would_refuse_are_left_out_of_the_archive(
+def without_test_file(data: Path) -> Path:
+    """The folder of a task that has no test file."""
+    write_tnews(data)
+    (data / "test.json").unlink()
+    return data
+
+
+def test_of_several_tasks_one_without_a_test_file_is_trained_and_scored(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_test_file(tmp_path / "tnews")
+    write_afqmc(tmp_path / "afqmc")
+    argv = flags(model, tmp_path, tmp_path / "out", task="all")
+    for told in ("no test file: nothing is predicted", "tnews is finished"):  # a second start runs nothing again
+        assert main("clue", argv) == 0
+        written = capsys.readouterr()
+        assert told in written.err
+        assert "not in submit.zip: tnews: it has no test file" in written.out
+    found = read_json(tmp_path / "out" / "suite.json")
+    assert found["finished"] == ["afqmc", "tnews"] and found["failed"] == {}
+    metrics = read_json(tmp_path / "out" / "tnews" / "metrics.json")
+    assert "accuracy" in metrics["dev"] and "test" not in metrics
+
+
+def test_a_task_that_nobody_can_train_on_is_left_out_of_a_training_of_all(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tnews(tmp_path / "tnews")
+    write_records(tmp_path / "diagnostics" / "test.json", [{"sentence1": "一", "sentence2": "二"}])
+    assert main("clue", flags(model, tmp_path, tmp_path / "out", task="all")) == 0
+    assert "left out: diagnostics: nothing is published to train it on" in capsys.readouterr().out
+
+
+def test_a_recipe_that_predicts_also_serves_a_task_without_a_test_file(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("do_predict: true\n", encoding="utf-8")
+    data = without_test_file(tmp_path / "data")
+    argv = [flag for flag in flags(model, data, tmp_path / "out") if flag != "--do_predict"]
+    assert main("clue", [*argv, "--config", str(recipe)]) == 0
+    assert "no test file: nothing is predicted" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "predictions.jsonl").exists()
+    only = [flag for flag in argv if flag not in ("--do_train", "--do_eval")]  # nothing would be left to do
+    only[only.index("--output_dir") + 1] = str(tmp_path / "other")
+    only[only.index("--model_name_or_path") + 1] = str(tmp_path / "out")
+    assert "has no test file of tnews" in refused(capsys, *only, "--config", str(recipe))
+
+
+def test_a_flag_that_asks_for_predictions_needs_a_test_file(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = without_test_file(tmp_path / "data")
+    assert "Name one with --test_file FILE" in refused(capsys, *flags(model, data, tmp_path / "out"))
+
+
+def test_without_a_dev_file_the_remedy_is_to_hold_some_examples_out(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tnews(tmp_path / "data")
+    (tmp_path / "data" / "dev.json").unlink()
+    message = refused(capsys, *flags(model, tmp_path / "data", tmp_path / "out"))
+    assert "has no dev file of tnews" in message and "--validation_share 0.1" in message
+
+
+def test_where_published_ids_have_gaps_the_server_gets_those_of_the_records_in_the_file(
+    model: Path, tmp_path: Path
 ) -> None:
     write_afqmc(tmp_path / "afqmc")
     write_tnews(tmp_path / "tnews")
-    records = [record | {"id": record["id"] + 1} for record in titles(labelled=False)]
+    records = [record | {"id": 10 * record["id"] + 1} for record in titles(labelled=False)]
     write_records(tmp_path / "tnews" / "test.json", records)
     assert main("clue", flags(model, tmp_path, tmp_path / "out", task="afqmc,tnews")) == 0
-    assert "not in submit.zip: tnews: " in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "out" / "submit.zip") as archive:
-        assert archive.namelist() == ["afqmc_predict.json"]
+        assert archive.namelist() == ["afqmc_predict.json", "tnews11_predict.json"]
+    predicted = read_jsonl(tmp_path / "out" / "tnews" / "predictions.jsonl")
+    submitted = read_jsonl(tmp_path / "out" / "tnews" / "tnews11_predict.json")
+    assert [line["id"] for line in predicted] == [record["id"] for record in records]
+    assert submitted == [{"id": n, "label": line["prediction"]} for n, line in enumerate(predicted)]
 
 
 def test_files_of_one_task_are_not_given_to_several(
@@ -427,27 +495,49 @@ def test_a_task_of_another_suite_is_sent_to_its_script(
         ("CLUEWSC2020_public", "cluewsc2020"),
         ("cmrc2018_public", "cmrc2018"),
         ("paws-x", "paws_x"),
+        ("paws_x_zh", "paws_x"),
+        ("xnli_zh", "xnli"),
+        ("chid_public", "chid"),
+        ("c3_public", "c3"),
+        ("csc_sighan13", "sighan13"),
+        ("thucnews_titles", "thucnews"),
+        ("polyphone_cpp", "polyphone"),
+        ("ccks2019_medical_ner", "ccks2019_ner"),
+        ("CCKS2017", "ccks2017_ner"),
+        ("icwb2-data", "pku_cws"),
     ],
 )
 def test_a_task_is_found_in_the_folder_that_its_archive_makes(tmp_path: Path, folder: str, task: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / "other").mkdir()
-    assert task_folder(tmp_path, task) == tmp_path / folder
+    assert task_folder(tmp_path, get_task(task)) == tmp_path / folder
 
 
 def test_a_task_is_not_found_in_the_folder_of_another(tmp_path: Path) -> None:
-    for name in ("cmnli", "tnews_old", "ccks2018_matching"):
+    for name in ("cmnli", "tnews_old", "ccks2018_matching", "CCKS2019", "msra", "sighan"):
         (tmp_path / name).mkdir()
     (tmp_path / "tnews").touch()
-    assert task_folder(tmp_path, "tnews") is None
-    assert task_folder(tmp_path, "ocnli") is None
+    for task in all_tasks().values():  # there are several tasks of CCKS 2019, of MSRA, and of SIGHAN
+        assert (task_folder(tmp_path, task) is None) == (task.name not in ("cmnli", "ccks2018_matching"))
+
+
+def test_no_two_tasks_share_the_name_of_a_folder_unless_their_files_are_named_apart() -> None:
+    owners: dict[str, list[str]] = {}
+    for task in all_tasks().values():
+        for folder in (task.name, *task.folders):
+            owners.setdefault(folder, []).append(task.name)
+    shared = {folder: names for folder, names in owners.items() if len(names) > 1}
+    assert set(shared) == {"icwb2", "cws_sighan2005"}
+    for names in shared.values():
+        first = [get_task(name).files["train"][0] for name in names]
+        assert len(set(first)) == len(names)
 
 
 def test_of_two_years_of_a_task_each_has_its_own_folder(tmp_path: Path) -> None:
     for name in ("sighan13", "sighan14"):
         (tmp_path / name).mkdir()
-    assert task_folder(tmp_path, "sighan13") == tmp_path / "sighan13"
-    assert task_folder(tmp_path, "sighan15") is None
+    assert task_folder(tmp_path, get_task("sighan13")) == tmp_path / "sighan13"
+    assert task_folder(tmp_path, get_task("sighan15")) is None
 
 
 # ------------------------------------------------------------------------------------------------ submissions
@@ -483,8 +573,16 @@ def test_a_wrong_submission_is_found(tmp_path: Path, lines: list[dict], message:
 def test_published_ids_with_gaps_are_wrong_only_where_records_are_counted(tmp_path: Path) -> None:
     path = submission(tmp_path, [{"id": 4, "label": "a"}, {"id": 9, "label": "b"}], ids=(4, 9))
     check_submission(path, "ab", numbered=False)
-    with pytest.raises(InputError, match=":1: the id is 4: the server wants ids from 0 on"):
+    with pytest.raises(InputError, match="the id 0 is missing: the server wants ids from 0 on"):
         check_submission(path, "ab", numbered=True)
+
+
+def test_the_cloze_of_fewclue_calls_labels_answers(tmp_path: Path) -> None:
+    write_records(tmp_path / "predictions.jsonl", [{"id": 7, "prediction": 3}])
+    path = write_records(tmp_path / "chidf_predict.json", [{"id": 0, "answer": 3}])
+    check_submission(path, (), numbered=True)
+    with pytest.raises(InputError, match="the label 2 is not what was predicted, 3"):
+        check_submission(write_records(path, [{"id": 0, "answer": 2}]), (), numbered=True)
 
 
 def test_an_object_must_answer_every_id(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from chinesebert.tasks.segmented import word_spans
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from tests.finetuning_models import write_tiny_model
 from tests.finetuning_runs import read_records, write, write_records
-from tests.span_runs import learn, scores_of_labels, spans, tagged
+from tests.span_runs import inked, learn, scores_of_labels, spans, tagged
 
 MIXED = "ＡI芯片2024年\t卖了 3.5万枚😀\ue000，銀行長𠮷野家é"  # \ue000 is in no vocabulary
 
@@ -34,7 +34,8 @@ def model(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBert
 
 
 def inputs_of(text: str, tokenizer: ChineseBertTokenizer, **lengths: int) -> list[dict[str, Any]]:
-    return [item for _, item in CharacterEncoder(tokenizer, Lengths(**lengths)).inputs(text)]
+    characters = CharacterEncoder(tokenizer, Lengths(**lengths))
+    return [item for _, item, _ in characters.inputs(characters.tokens(text))]
 
 
 # ---------------------------------------------------------------------------------------------------------- characters
@@ -46,13 +47,26 @@ def test_chinese_text_is_read_as_the_tokenizer_reads_it(small_tokenizer: Chinese
     assert inputs_of(text, small_tokenizer) == [{name: wanted[name] for name in ("input_ids", "pinyin_ids")}]
 
 
-def test_every_character_is_a_token_whatever_it_is(tokenizer: ChineseBertTokenizer) -> None:
+def test_every_character_but_white_space_is_a_token_whatever_it_is(tokenizer: ChineseBertTokenizer) -> None:
     (item,) = inputs_of(MIXED, tokenizer)
     tokens = tokenizer.convert_ids_to_tokens(item["input_ids"])
-    assert len(tokens) == len(item["pinyin_ids"]) == len(MIXED) + 2
-    read = dict(zip(MIXED, tokens[1:-1], strict=True))
+    written = "".join(MIXED.split())
+    assert len(tokens) == len(item["pinyin_ids"])
+    read = dict(zip(written.replace("\ue000", ""), tokens[1:-1], strict=True))
     assert (read["I"], read["2"], read["片"], read["é"]) == ("i", "2", "片", "e")
-    assert (read[" "], read["\t"], read["\ue000"]) == ("[UNK]", "[UNK]", "[UNK]")
+
+
+def test_texts_with_spaces_are_read_as_the_model_was_pretrained(small_tokenizer: ChineseBertTokenizer) -> None:
+    assert inputs_of("重庆 银行\u3000行长\t", small_tokenizer) == inputs_of("重庆银行行长", small_tokenizer)
+    assert inputs_of(" 我\n", small_tokenizer)[0]["input_ids"] == small_tokenizer(" 我\n")["input_ids"]
+
+
+def test_a_span_goes_over_the_spaces_inside_of_it(small_tokenizer: ChineseBertTokenizer) -> None:
+    kind = Tagging(["PER", "LOC"])
+    example = SpanExample(0, " 张 三 在 北京", spans((1, 4, "PER"), (7, 9, "LOC")))
+    encoded = kind.encode([example], small_tokenizer, Lengths())
+    assert encoded.inputs[0]["labels"] == [-100, 1, 2, 0, 3, 4, -100]
+    assert kind.decode([example], encoded, scores_of_labels(kind, encoded)) == [example.spans]
 
 
 def test_a_window_reads_its_characters_in_the_context_of_the_whole_text(small_tokenizer: ChineseBertTokenizer) -> None:
@@ -177,7 +191,7 @@ def test_spans_come_back_from_right_scores_whatever_the_windows(
     kind = Tagging(["PER", "LOC"])
     examples = [SpanExample(number, text, found) for number, (text, found) in enumerate(texts)]
     encoded = kind.encode(examples, small_tokenizer, Lengths(max_seq_length=size, doc_stride=shared))
-    assert kind.decode(examples, encoded, scores_of_labels(kind, encoded)) == [found for _, found in texts]
+    assert kind.decode(examples, encoded, scores_of_labels(kind, encoded)) == [inked(*each) for each in texts]
 
 
 @given(st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=1, max_size=4))
@@ -247,14 +261,23 @@ def test_words_come_back_from_right_scores(small_tokenizer: ChineseBertTokenizer
 
 def test_white_space_belongs_to_no_word() -> None:
     kind = Segmentation(["WORD"])
-    all_of_one_word = np.array([[0.0, 1.0]] * 7)
-    found = kind.spans("我们 去\u3000银行", all_of_one_word)
+    all_of_one_word = kind.spans(np.array([[0.0, 1.0]] * 5))
+    found = kind.placed("我们 去\u3000银行", all_of_one_word, [0, 1, 3, 5, 6])
     assert [(span.start, span.end) for span in found] == [(0, 2), (3, 4), (5, 7)]
     assert kind.record(SpanExample(0, "我们 去\u3000银行"), found)["prediction"] == ["我们", "去", "银行"]
 
 
 def test_an_empty_text_has_no_words() -> None:
-    assert Segmentation(["WORD"]).spans("", np.zeros((0, 2))) == ()
+    kind = Segmentation(["WORD"])
+    assert kind.placed("", kind.spans(np.zeros((0, 2))), []) == ()
+
+
+def test_a_character_that_is_read_over_stays_in_its_word(small_tokenizer: ChineseBertTokenizer) -> None:
+    kind = Segmentation(["WORD"])
+    example = SpanExample(0, "我们\u200b去", word_spans(["我们\u200b", "去"]))
+    encoded = kind.encode([example], small_tokenizer, Lengths())
+    assert len(encoded.inputs[0]["input_ids"]) == 5
+    assert kind.decode([example], encoded, scores_of_labels(kind, encoded)) == [example.spans]
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs

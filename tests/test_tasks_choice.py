@@ -382,7 +382,7 @@ def test_fewclue_s_chid_gets_fewclue_s_submission(tmp_path: Path) -> None:
     [example] = read("chid", lines(tmp_path / "test.json", {"id": 5, "candidates": IDIOMS, "content": "他#idiom#。"}))
     [wanted] = [item for item in get_task("chid").submissions if not item.test_file and item.fits([example])]  # type: ignore[misc]
     assert wanted.name == "chidf_predict.json"
-    assert list(wanted.write([example], [2])) == ['{"id": 5, "answer": 2}']
+    assert list(wanted.write([example], [2])) == ['{"id": 0, "answer": 2}']
 
 
 def test_unique_choices_are_refused_where_there_are_none(

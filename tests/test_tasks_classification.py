@@ -12,6 +12,7 @@ from chinesebert.tasks.definitions.cluewsc2020 import marked
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, read_split
+from chinesebert.tasks.submission import Lines
 
 Record = dict[str, Any]
 
@@ -284,7 +285,7 @@ def test_a_submission_may_be_called_otherwise(tmp_path: Path) -> None:
     assert made == [tmp_path / "wsc.json"]
 
 
-def test_a_submission_has_a_line_an_example_with_ids_as_published_or_numbered(tmp_path: Path) -> None:
+def test_a_submission_has_a_line_an_example_also_without_ids_or_text(tmp_path: Path) -> None:
     rows = [{"sentence": "一", "keywords": ""}, {"sentence": "", "keywords": ""}, {"sentence": "三", "keywords": ""}]
     test_file = written(tmp_path / "test.json", rows)
     examples = read("tnews", test_file)
@@ -292,6 +293,12 @@ def test_a_submission_has_a_line_an_example_with_ids_as_published_or_numbered(tm
     assert made.read_text(encoding="utf-8") == (
         '{"id": 0, "label": "103"}\n{"id": 1, "label": "116"}\n{"id": 2, "label": "100"}\n'
     )
+
+
+@pytest.mark.parametrize(("ids", "wanted"), [([2, 0, 1], [2, 0, 1]), ([591, 141, 0], [0, 1, 2]), ("bac", [0, 1, 2])])
+def test_clue_gets_ids_from_0_without_gaps_the_published_ones_where_they_are_that(ids: Any, wanted: list[int]) -> None:
+    lines = Lines()([TextExample(number, "一") for number in ids], ["a", "b", "c"])
+    assert [json.loads(line)["id"] for line in lines] == wanted
 
 
 def test_ccks_takes_csv_with_the_ids_of_the_test_file(tmp_path: Path) -> None:

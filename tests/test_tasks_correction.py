@@ -15,11 +15,12 @@ from chinesebert import ChineseBertForMaskedLM, ChineseBertTokenizer
 from chinesebert.correction_pipeline import CorrectionPipeline
 from chinesebert.errors import InputError
 from chinesebert.finetuning.main import main
+from chinesebert.finetuning.prediction import Predictor
 from chinesebert.tasks.correction_files import read_corrections
 from chinesebert.tasks.definitions.sighan import write
 from chinesebert.tasks.examples import CorrectionExample
 from chinesebert.tasks.kinds import Encoded, Lengths
-from chinesebert.tasks.kinds.characters import encode_characters, windows
+from chinesebert.tasks.kinds.characters import CharacterEncoder, Tokens, windows
 from chinesebert.tasks.kinds.correction import Correction
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, read_split
@@ -258,6 +259,10 @@ def test_official_training_files_make_up_the_split_together(tmp_path: Path, year
 # ---------------------------------------------------------------------------------------------- one token a character
 
 
+def encode_characters(text: str, tokenizer: ChineseBertTokenizer) -> Tokens:
+    return CharacterEncoder(tokenizer, Lengths()).tokens(text)
+
+
 def test_chinese_text_gets_the_tokens_and_readings_of_the_tokenizer(tokenizer: ChineseBertTokenizer) -> None:
     text = "重庆的重要银行行长在长大，还得还。"
     batch = tokenizer(text, add_special_tokens=False)
@@ -436,3 +441,45 @@ def test_the_pipeline_corrects_texts(trained: tuple[Path, Path]) -> None:
     assert (edit["position"], edit["wrong"], edit["right"]) == (1, "门", "们")
     assert 0.5 < edit["score"] <= 1
     assert pipeline("他门都来了。", threshold=1.1)["edits"] == []
+
+
+def correct(trained: tuple[Path, Path], output: Path, *more: str, task: str = "sighan15") -> int:
+    """Evaluates the trained model on what it was trained on."""
+    data = trained[0].parent / "data"
+    names = {"task": task, "data_dir": data, "model_name_or_path": trained[0], "output_dir": output}
+    return main("paper", [word for name, value in names.items() for word in (f"--{name}", str(value))] + [*more])
+
+
+def test_a_flag_sets_how_sure_a_replacement_must_be(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    assert correct(trained, tmp_path, "--do_eval", "--correction_threshold", "1", "--report_to", "none") == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["dev"]["sighan_sentence_correction_recall"] == 0  # no probability is above 1
+    assert metrics["settings"]["correction_threshold"] == 1
+
+
+def test_a_model_remembers_how_sure_a_replacement_must_be(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    flags = ("--max_steps", "1", "--max_seq_length", "32", "--learning_rate", "0", "--correction_threshold", "1")
+    assert correct(trained, tmp_path, "--do_train", *flags, "--eval_strategy", "no", "--report_to", "none") == 0
+    text = CorrectionExample(0, TRAINED[0][0])
+    assert Predictor(str(tmp_path))([text])[0].prediction == text.text
+    pipeline = CorrectionPipeline(
+        model=ChineseBertForMaskedLM.from_pretrained(tmp_path), tokenizer=ChineseBertTokenizer.from_pretrained(tmp_path)
+    )
+    assert pipeline(text.text)["edits"] == []
+    assert pipeline(text.text, threshold=0.0)["text"] == TRAINED[0][1]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--correction_threshold", "1.5"), "correction_threshold is 1.5: it is a probability, from 0 to 1"),
+        (("--correction_threshold", "0.5", "--do_train"), "--correction_threshold: lcqmc is no spelling correction"),
+    ],
+)
+def test_a_threshold_that_means_nothing_is_refused(
+    trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    pairs = write_file(tmp_path / "pairs.tsv", "你好\t你好吗\t1\n他好\t他们好\t0\n")
+    files = ("--train_file", str(pairs), "--dev_file", str(pairs))
+    assert correct(trained, tmp_path / "out", "--do_eval", *files, *more, task="lcqmc") == 2
+    assert message in capsys.readouterr().err

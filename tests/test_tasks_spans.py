@@ -246,13 +246,13 @@ def test_cluener_is_read_and_written_alike(tmp_path: Path) -> None:
     assert labelled.spans == spans((0, 2, "name"), (3, 5, "name"), (6, 8, "scene"))
     assert (other.id, other.spans) == (7, None)
     lines = [json.loads(line) for line in submitted("cluener", [labelled, other], [labelled.spans, ()])]
-    assert lines == [{"id": 0, "label": cluener_line()["label"]}, {"id": 7, "label": {}}]
+    assert lines == [{"id": 0, "label": cluener_line()["label"]}, {"id": 1, "label": {}}]
 
 
 def test_a_mention_twice_in_a_text_is_submitted_with_both_places() -> None:
     example = SpanExample(3, "王芳说王芳", None)
     (line,) = submitted("cluener", [example], [spans((0, 2, "name"), (3, 5, "name"))])
-    assert json.loads(line) == {"id": 3, "label": {"name": {"王芳": [[0, 1], [3, 4]]}}}
+    assert json.loads(line) == {"id": 0, "label": {"name": {"王芳": [[0, 1], [3, 4]]}}}
 
 
 @pytest.mark.parametrize(

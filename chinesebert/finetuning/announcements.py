@@ -27,6 +27,8 @@ def announce(task: Task, args: FinetuningArguments, splits: Splits, datasets: Ma
     if cut:
         what = _KEPT[args.truncation]
         say(f"  {cut:,} texts are longer than {args.max_seq_length} tokens; {what} (see --truncation)")
+    if args.do_predict and not splits.test:
+        say("  no test file: nothing is predicted")
     if splits.test_is_cut:
         say("  no submission file: --max_eval_samples leaves out a part of the test split")
 

@@ -38,6 +38,13 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
     test_file: list[str] = field(
         default_factory=list, metadata={"help": "Files to predict, instead of those in data_dir."}
     )
+    skip_missing_test: bool = field(
+        default=False,
+        metadata={
+            "help": "Without a test file, train and evaluate all the same, and predict nothing: always so for several "
+            "tasks, and where a recipe, not a flag, says do_predict."
+        },
+    )
     validation_share: float = field(
         default=0.0,
         metadata={"help": "Share of the training examples held out to evaluate on, where there is no dev file."},
@@ -62,6 +69,13 @@ class FinetuningArguments(TransferArguments, custom.CustomArguments, TrainingArg
     unique_choices: bool = field(
         default=False,
         metadata={"help": "ChID: no idiom twice among the blanks of a record; lifts scores, and not all do it."},
+    )
+    correction_threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": "Spelling correction: replace a character only where the model gives the other at least this "
+            "probability; more precision, less recall. Default: what the model was saved with, 0 for a new one."
+        },
     )
     no_cache: bool = field(
         default=False,
@@ -168,12 +182,12 @@ def parse_arguments(argv: Sequence[str], task: Task | None = None) -> Finetuning
     lengths = {} if args.do_train else _saved_lengths(str(args.model_name_or_path))
     if lengths:
         args = parse_settings(FinetuningArguments, argv, defaults={**hyperparameters(task), **lengths})
+    # A recipe is for many tasks, some of which have no test file; a flag means the files at hand.
+    args.skip_missing_test |= not any(flag.split("=")[0] in ("--do_predict", "--do-predict") for flag in argv)
     return args
 
 
 def _saved_lengths(source: str) -> dict[str, Any]:
-    from chinesebert.finetuning.starting_model import saved_task
-
     names = ("max_seq_length", "doc_stride", "truncation")
     return {name: value for name, value in saved_task(source).items() if name in names}
 
@@ -229,6 +243,8 @@ def _check(args: FinetuningArguments) -> None:
         raise InputError(f"truncation is {args.truncation}: it must be one of {', '.join(TRUNCATIONS)}")
     if not 0 <= args.validation_share < 1:
         raise InputError(f"validation_share is {args.validation_share}: it must be at least 0 and below 1")
+    if args.correction_threshold is not None and not 0 <= args.correction_threshold <= 1:
+        raise InputError(f"correction_threshold is {args.correction_threshold}: it is a probability, from 0 to 1")
     for name in ("seeds", "max_seq_length", "max_train_samples", "max_eval_samples"):
         value = getattr(args, name)
         if value is not None and (value != int(value) or value < 1):

@@ -14,6 +14,8 @@ from chinesebert.tasks.splits import find_split, missing_split, read_split, with
 from chinesebert.tasks.task import Task
 from chinesebert.tasks.text_columns import some
 
+HOLD_OUT = ", or hold out a part of the training examples with --validation_share 0.1"
+
 
 @dataclass
 class Splits:
@@ -50,9 +52,12 @@ def read_splits(task: Task, args: FinetuningArguments) -> Splits:
     if args.do_train and not splits.dev and args.validation_share:
         splits.train, splits.dev = _held_out(splits.train, args.validation_share, args.seed)
     if args.do_eval and not splits.dev:
-        raise InputError("--do_eval: there is nothing to evaluate on; name a file with --dev_file FILE")
+        raise InputError(
+            f"--do_eval: there is nothing to evaluate on; name a file with --dev_file FILE{_hint('dev', args)}"
+        )
     if args.do_predict:
-        splits.test = _read(task, args, "test", splits)
+        needed = not (args.skip_missing_test and (args.do_train or args.do_eval))
+        splits.test = _read(task, args, "test", splits, needed)
     return _limited(splits, args)
 
 
@@ -61,13 +66,18 @@ def _read(task: Task, args: FinetuningArguments, split: str, splits: Splits, nee
     if not files and args.data_dir:
         files = find_split(task, Path(args.data_dir), split)
         if not files and needed:
-            raise missing_split(task, Path(args.data_dir), split)
+            raise InputError(f"{missing_split(task, Path(args.data_dir), split)}{_hint(split, args)}")
     if not files and needed:
         raise InputError(
             f"there is no {split} file: give --data_dir DIR with the files of {task.name}, or --{split}_file FILE"
+            f"{_hint(split, args)}"
         )
     splits.files[split] = files
     return read_split(task, files, ids_count=split == "test") if files else []
+
+
+def _hint(split: str, args: FinetuningArguments) -> str:
+    return HOLD_OUT if split == "dev" and args.do_train else ""
 
 
 def _held_out(examples: Sequence[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:

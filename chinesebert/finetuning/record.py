@@ -16,6 +16,7 @@ SETTINGS_FILE = "settings.json"
 METRICS_FILE = "metrics.json"
 WHAT = ("do_train", "do_eval", "do_predict")  # what is done, which does not change what training comes to
 _DATA = ("validation_share", "max_train_samples", "max_eval_samples", "max_seq_length", "truncation", "doc_stride")
+_DECIDING = ("unique_choices", "correction_threshold")  # of some kinds only, so they are told where they are set
 _TRAINING = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "world_size", "num_train_epochs", "max_steps"),
     *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "weight_decay", "max_grad_norm"),
@@ -30,6 +31,7 @@ def settings_of(args: FinetuningArguments) -> dict[str, Any]:
     start = ("model_name_or_path", "random_weights")
     trained = (*_TRAINING, *transfer) if args.do_train else ()
     settings = {name: getattr(args, name) for name in (*start, *_DATA, *trained, *WHAT)}
+    settings |= {name: getattr(args, name) for name in _DECIDING if getattr(args, name)}
     read: dict[str, Any] = json.loads(json.dumps(settings, default=str))
     return read
 

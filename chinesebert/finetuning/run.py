@@ -35,6 +35,7 @@ from chinesebert.finetuning.transfer.two_stages import first_settings
 from chinesebert.tasks.dataset import BertDataset, require_labels
 from chinesebert.tasks.kinds import KINDS, Kind, Lengths
 from chinesebert.tasks.kinds.choice import Choice
+from chinesebert.tasks.kinds.correction import Correction
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.task import Task
 from chinesebert.training.environment import version_facts
@@ -73,7 +74,7 @@ def finetune(task: Task, args: FinetuningArguments) -> dict[str, Any]:
     trainer = _trainer(task, args, prepared)
     results = _train(trainer, args, settings, checkpoint) if args.do_train else {}
     for split in ("dev", "test"):
-        if {"dev": args.do_eval, "test": args.do_predict}[split]:
+        if {"dev": args.do_eval, "test": args.do_predict and bool(prepared.splits.test)}[split]:
             results[split] = _evaluate(trainer, split, prepared, output_dir)
     if prepared.others:
         results["also_train"] = {
@@ -121,17 +122,26 @@ def _kind(task: Task, args: FinetuningArguments, splits: Splits, source: str) ->
             "give the output of a run of it, or --do_train"
         )
     kind = KINDS[task.kind](labels_for(task, splits, saved.get("labels")))
-    if args.unique_choices:
-        if not isinstance(kind, Choice):
-            raise InputError(f"--unique_choices: {task.name} has no choices; take the flag away")
-        kind.unique = True
     require_labels(splits.train, kind, "training")
     require_labels(splits.dev, kind, "evaluation")
     if args.do_train:
         kind.learn(splits.train)
     else:
         kind.restore(saved.get("state", {}))
+    _decide_as_told(kind, task, args)
     return kind
+
+
+def _decide_as_told(kind: Kind, task: Task, args: FinetuningArguments) -> None:
+    """Sets how predictions come from scores, where flags say it."""
+    if args.unique_choices:
+        if not isinstance(kind, Choice):
+            raise InputError(f"--unique_choices: {task.name} has no choices; take the flag away")
+        kind.unique = True
+    if args.correction_threshold is not None:
+        if not isinstance(kind, Correction):
+            raise InputError(f"--correction_threshold: {task.name} is no spelling correction; take the flag away")
+        kind.threshold = args.correction_threshold
 
 
 def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared) -> FinetuningTrainer:

@@ -78,10 +78,11 @@ def _check_records(
         where = f"{path}:{number + 1}"
         if record["id"] != prediction["id"] and record["id"] != number:
             raise InputError(f"{where}: the id is {record['id']}, but that of the test split {prediction['id']}")
-        if numbered and record["id"] != number:
-            raise InputError(f"{where}: the id is {record['id']}: the server wants ids from 0 on without gaps")
-        label, guess = record.get("label"), prediction["prediction"]
+        label, guess = record.get("label", record.get("answer")), prediction["prediction"]  # FewCLUE's ChID: answer
         if labels and isinstance(guess, str) and label not in list(labels):
             raise InputError(f"{where}: the label {label!r} is none of the task's")
         if isinstance(guess, str | int) and label != guess:
             raise InputError(f"{where}: the label {label!r} is not what was predicted, {guess!r}")
+    missing = {*range(len(records))} - {record["id"] for record in records}
+    if numbered and missing:
+        raise InputError(f"{path}: the id {min(missing)} is missing: the server wants ids from 0 on without gaps")

@@ -62,12 +62,12 @@ def run_suite(suite: str, name: str, argv: Sequence[str], check: Callable[[Task]
     for task in tasks:
         check(task)
     for task in tasks:
-        folder = task_folder(data_dir, task.name)
+        folder = task_folder(data_dir, task)
         if folder is None and name.lower() == ALL:
             outcome.left_out[task.name] = f"{data_dir} has no folder of it"
             continue
         flags = ["--data_dir", str(folder or data_dir / task.name), "--output_dir", str(output_dir / task.name)]
-        _run_one(task, [*argv, "--task", task.name, *flags], outcome)
+        _run_one(task, [*argv, "--task", task.name, "--skip_missing_test", "true", *flags], outcome)
         free_memory()
     if not outcome.finished and not outcome.failed:
         raise InputError(f"{data_dir}: has no folder of any of these tasks: {', '.join(task.name for task in tasks)}")
@@ -92,13 +92,13 @@ def _folders(argv: Sequence[str]) -> tuple[Path, Path]:
     return Path(found["data_dir"]), Path(found["output_dir"])
 
 
-def task_folder(data_dir: Path, name: str) -> Path | None:
-    """The folder of a task's files, by its name or as archives unpack: ``TNEWS``, ``tnews_public``, ``cluewsc``."""
+def task_folder(data_dir: Path, task: Task) -> Path | None:
+    """The folder of a task's files: its name, also as archives unpack (``TNEWS``, ``tnews_public``), or ``folders``."""
     folders = {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir()}
-    if name in folders:
-        return folders[name]
+    if task.name in folders:
+        return folders[task.name]
     plain = {_plain(folder): path for folder, path in folders.items()}
-    return plain.get(name) or plain.get(name.rstrip("0123456789"))
+    return next((plain[name] for name in (task.name, *task.folders) if name in plain), None)
 
 
 def _plain(folder: str) -> str:
@@ -109,6 +109,9 @@ def _plain(folder: str) -> str:
 def _run_one(task: Task, argv: Sequence[str], outcome: Outcome) -> None:
     try:
         args = parse_arguments(argv, task)
+        if args.do_train and "train" not in task.files:
+            outcome.left_out[task.name] = "nothing is published to train it on; predict it with a model of another task"
+            return
         found = finished_run(args)
         if found is not None:
             say(f"{task.name} is finished: {args.output_dir}")
@@ -165,6 +168,8 @@ def suite_table(summaries: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], 
 def _submit(output_dir: Path, suite: str, outcome: Outcome) -> None:
     files = []
     for name, summary in outcome.finished.items():
+        if summary["settings"]["do_predict"] and "test" not in summary and get_task(name).submissions:
+            outcome.not_submitted[name] = "it has no test file"
         for submission in (summary.get("test") or {}).get("submissions", []):
             path = output_dir / name / submission
             try:

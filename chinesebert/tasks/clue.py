@@ -1,7 +1,11 @@
 """What the tasks of CLUE and FewCLUE have in common: names of files, and of what their servers take."""
 
+from typing import Any
+
+from chinesebert.tasks.labelled_texts import LabelledTexts
 from chinesebert.tasks.submission import Lines
-from chinesebert.tasks.task import Submission
+from chinesebert.tasks.task import Defaults, Reader, Submission, Task
+from chinesebert.tasks.text_tasks import text_task
 
 SOURCE = "https://github.com/CLUEbenchmark/CLUE"
 FEW_SOURCE = "https://github.com/CLUEbenchmark/FewCLUE"
@@ -31,3 +35,9 @@ def submissions(name: str, earlier: str = "", few: str = "") -> tuple[Submission
     if few:
         made.append(Submission(few, Lines(), beside=FEW_FILES))
     return tuple(made)
+
+
+def task(name: str, title: str, reader: LabelledTexts | Reader, defaults: Defaults, **others: Any) -> Task:
+    """A task of classification, see ``text_task``: with CLUE's files, and the submission ``NAME_predict.json``."""
+    usual = {"files": FILES, "submissions": submissions(f"{name}_predict.json"), "source": SOURCE}
+    return text_task(name, title, reader, defaults, suite="clue", **{**usual, **others})

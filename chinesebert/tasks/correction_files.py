@@ -31,7 +31,7 @@ from transformers.utils import logging
 
 from chinesebert.errors import InputError
 from chinesebert.tasks.examples import CorrectionExample
-from chinesebert.tasks.files import read_lines, read_records, read_text
+from chinesebert.tasks.files import id_of, read_lines, read_records, read_text
 from chinesebert.vocabulary import HAN
 
 logger = logging.get_logger(__name__)
@@ -152,7 +152,7 @@ def _records(path: Path) -> Iterator[Sentence]:
                 f"{where}: has no `original_text` or `source` (it has {', '.join(record)}); "
                 "is this a file of this task?"
             )
-        yield Sentence(record.get("id", number), where, text, target)
+        yield Sentence(id_of(record, ("id",), where, number), where, text, target)
 
 
 def _field(record: Mapping[str, Any], names: Sequence[str]) -> str | None:

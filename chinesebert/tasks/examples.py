@@ -27,9 +27,9 @@ class TextExample(Example):
     candidate: str | None = None  # in a group: which candidate this example is
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Span:
-    """Characters ``[start, end)`` of a text, and what they are."""
+    """Characters ``[start, end)`` of a text, and what they are; spans sort in the order of the text."""
 
     start: int
     end: int

@@ -78,6 +78,9 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, record
 
 
+#: Endings of files that hold JSON, whatever their first line looks like.
+JSON_ENDINGS = (".json", ".jsonl")
+
 _GAP = re.compile(r"[\s,]*")
 
 
@@ -167,6 +170,8 @@ def label_of(record: dict[str, Any], name: str, where: str) -> str | None:
 def id_of(record: dict[str, Any], names: Sequence[str], where: str, number: int) -> int | str:
     """The record's own id, under the first of the names that it has; the number of the record where it has none.
 
+    An id that is written as text but is a number that one counts with becomes that number; hashes stay texts.
+
     Raises:
         InputError: the id is neither text nor a whole number.
     """
@@ -175,7 +180,8 @@ def id_of(record: dict[str, Any], names: Sequence[str], where: str, number: int)
         if value is None or value == "":
             continue
         if isinstance(value, str):
-            return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
+            counted = value.isascii() and value.isdigit() and len(value) < 19 and str(int(value)) == value
+            return int(value) if counted else value
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         raise InputError(f"{where}: the {name} is {shortened(value)}, neither a text nor a whole number")

@@ -8,7 +8,16 @@ from typing import Any
 
 from chinesebert.errors import InputError
 from chinesebert.tasks.examples import TextExample
-from chinesebert.tasks.files import id_of, label_of, read_records, read_rows, read_text, shortened, text_of
+from chinesebert.tasks.files import (
+    JSON_ENDINGS,
+    id_of,
+    label_of,
+    read_records,
+    read_rows,
+    read_text,
+    shortened,
+    text_of,
+)
 from chinesebert.tasks.text_columns import (
     LABEL_NAMES,
     PAIR_LAYOUTS,
@@ -58,7 +67,8 @@ class LabelledTexts:
         Raises:
             InputError: it holds no labelled texts, or not as many as there should be in a row.
         """
-        records = self._json(path) if _JSON_START.match(read_text(path)) else self._table(path)
+        is_json = path.suffix.lower() in JSON_ENDINGS or _JSON_START.match(read_text(path))
+        records = self._json(path) if is_json else self._table(path)
         for number, (where, record, columns) in enumerate(records):
             label = self._label(record, columns, where)
             if label in self.dropped or any(record.get(name, value) != value for name, value in self.only.items()):

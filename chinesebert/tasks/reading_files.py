@@ -109,6 +109,8 @@ def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
     """The answers of any form; None where there is none, as in test files."""
     if isinstance(value, dict):  # lists of texts and of starts, side by side
         texts, starts = value.get("text", []), value.get("answer_start", [])
+        if not isinstance(texts, list) or not isinstance(starts, list):
+            raise InputError(f"{where}: `text` and `answer_start` of `answers` are not lists, one entry an answer")
         value = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=False)]
     if value is not None and not isinstance(value, list):
         raise InputError(f"{where}: `answers` is {json.dumps(value, ensure_ascii=False)[:60]}, not a list")

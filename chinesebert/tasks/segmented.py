@@ -1,21 +1,36 @@
 """Reads segmented text: a sentence a line, white space between words."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from chinesebert.errors import InputError
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_lines
+from chinesebert.tasks.files import read_lines, shortened
 
 WORD = "WORD"
+# How all lines of other files look, which would pass for segmented text.
+_OTHERS = {
+    re.compile(r"\s*\{.*\}\s*$"): "a JSON record",
+    re.compile(r"\S+[ \t](?:[BIMES]-\S+|[OS])\s*$"): "a character with a tag",
+}
 
 
 def read_segmented(path: Path) -> Iterator[SpanExample]:
     """Each line as a text without white space and its words; empty lines too, so that lines stay numbered.
 
     A file in which no line has white space within it is text that nobody segmented: it has no words.
+
+    Raises:
+        InputError: the file holds JSON records, or a character and a tag a line.
     """
     lines = list(read_lines(path))
+    filled = [(where, line) for where, line in lines if line.strip()]
+    for form, what in _OTHERS.items():
+        if filled and all(form.match(line) for _, line in filled):
+            where, line = filled[0]
+            raise InputError(f"{where}: is {what}, not words with spaces between them: {shortened(line)}")
     segmented = any(len(line.split()) > 1 for _, line in lines)
     for number, (where, line) in enumerate(lines):
         words = line.split()  # U+3000, which separates words in the files of Academia Sinica, too

@@ -7,7 +7,7 @@ from pathlib import Path
 from chinesebert.tasks.annotation_pairs import ORIGINAL, read_pairs
 from chinesebert.tasks.conll import read_conll
 from chinesebert.tasks.examples import SpanExample
-from chinesebert.tasks.files import read_text
+from chinesebert.tasks.files import JSON_ENDINGS, read_text
 from chinesebert.tasks.span_records import read_span_records
 
 # How records begin; a tag file may begin with the characters [ or { as well, but not like this.
@@ -27,6 +27,6 @@ def read_spans(path: Path, inclusive: bool = False, labels: Mapping[str, str] | 
     """
     if path.is_dir() or path.name.endswith(ORIGINAL):
         return read_pairs(path, inclusive)
-    if _JSON.match(read_text(path)):
+    if path.suffix.lower() in JSON_ENDINGS or _JSON.match(read_text(path)):
         return read_span_records(path, inclusive, labels)
     return read_conll(path, labels)

@@ -7,7 +7,7 @@ from typing import Any
 from chinesebert.errors import InputError
 from chinesebert.tasks.checked_spans import checked_span
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import field_of, read_records, text_of
+from chinesebert.tasks.files import field_of, id_of, read_records, text_of
 
 # What publishers call the same field, the CCKS tasks' names first.
 TEXTS = ("originalText", "text", "content", "context", "sentence")
@@ -39,7 +39,7 @@ def read_span_records(
         spans = None if given is None else _spans(text, given, where, inclusive, labels or {})
         if given is None and isinstance(record.get("label"), dict):
             spans = mention_spans(text, record["label"], where)
-        yield SpanExample(record.get("id", number), text, spans, where=where)
+        yield SpanExample(id_of(record, ("id",), where, number), text, spans, where=where)
 
 
 def name_in(record: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -65,7 +65,7 @@ def _spans(text: str, given: Any, where: str, inclusive: bool, labels: Mapping[s
                 inclusive,
             )
         )
-    return tuple(sorted(set(spans), key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(set(spans)))
 
 
 def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
@@ -88,4 +88,4 @@ def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
     spans = {
         checked_span(text, start, end, kind, where, mention, inclusive=True) for kind, mention, start, end in places
     }
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(spans))

@@ -6,21 +6,30 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def server_ids(examples: Sequence[Any]) -> list[int]:
+    """Ids from 0 on without gaps, as CLUE's server wants them and CLUE's scripts write them.
+
+    They are the published ones where those are just these numbers, in whatever order; else the records' places in the
+    file: some test files have no ids, and CLUEWSC2020's, CSL's and FewCLUE's may be those of a larger set.
+    """
+    published = [example.id for example in examples]
+    places = list(range(len(published)))
+    return published if set(published) == set(places) else places
+
+
 @dataclass(frozen=True)
 class Lines:
-    """JSON lines ``{"id": …, "label": …}`` over the whole file, ids as published or numbered from 0.
+    """JSON lines ``{"id": …, "label": …}`` over the whole file, with ``server_ids``: what CLUE's server takes.
 
     Attributes:
-        id: the name of the id's field.
         label: the name of the label's field.
     """
 
-    id: str = "id"
     label: str = "label"
 
     def __call__(self, examples: Sequence[Any], predictions: Sequence[Any]) -> Iterator[str]:
-        for example, prediction in zip(examples, predictions, strict=True):
-            yield json.dumps({self.id: example.id, self.label: prediction}, ensure_ascii=False)
+        for number, prediction in zip(server_ids(examples), predictions, strict=True):
+            yield json.dumps({"id": number, self.label: prediction}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

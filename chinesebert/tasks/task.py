@@ -83,6 +83,8 @@ class Task:
         submissions: what the server takes.
         score: ``(examples, predictions) -> figures``, where the kind's own is not what the task's publishers compute.
         source: where data and format were published, for documentation and messages.
+        folders: names of its folder besides its own, as archives and people call it; in lower case with ``_``, without
+            ``clue_``, ``_public`` and ``_data``. No two tasks share one, unless their files have different names.
     """
 
     name: str
@@ -97,3 +99,4 @@ class Task:
     submissions: tuple[Submission, ...] = ()
     score: Callable[[Sequence[Any], Sequence[Any]], dict[str, float]] | None = None
     source: str = ""
+    folders: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from chinesebert.errors import InputError
 from chinesebert.tasks.examples import ChoiceExample
-from chinesebert.tasks.files import field_of, read_json, text_of
+from chinesebert.tasks.files import field_of, id_of, read_json, text_of
 from chinesebert.tasks.submission import Lines
 from chinesebert.tasks.task import Defaults, Submission, Task
 
@@ -27,7 +27,7 @@ def read(path: Path) -> Iterator[ChoiceExample]:
         where = f"{path}: text {place}"
         for record in _questions(entry, where):
             yield ChoiceExample(
-                record.get("id", number),
+                id_of(record, ("id",), where, number),
                 "\n".join(entry[0]),
                 text_of(record, "question", where),
                 _choices(record, where),

@@ -8,7 +8,7 @@ from typing import Any
 from chinesebert.errors import InputError
 from chinesebert.tasks.checked_spans import checked_span
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_records, read_table, read_text, text_of
+from chinesebert.tasks.files import id_of, read_records, read_table, read_text, text_of
 from chinesebert.tasks.metrics.spans import rates
 from chinesebert.tasks.task import Defaults, Submission, Task
 
@@ -47,15 +47,11 @@ def _read_table(path: Path) -> Iterator[SubjectExample]:
         pairs = {(row["type"].strip(), row["entity"].strip()) for _, row in said}
         subjects = tuple(sorted(pair for pair in pairs if not _NOTHING & {part.lower() for part in pair}))
         spans = {Span(at, at + len(entity), kind) for kind, entity in subjects for at in _places(text, entity)}
-        yield SubjectExample(said[0][1]["id"], text, _ordered(spans), where=said[0][0], subjects=subjects)
+        yield SubjectExample(said[0][1]["id"], text, tuple(sorted(spans)), where=said[0][0], subjects=subjects)
 
 
 def _places(text: str, entity: str) -> list[int]:
     return [place for place in range(len(text)) if text.startswith(entity, place)]
-
-
-def _ordered(spans: set[Span]) -> tuple[Span, ...]:
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
 
 
 def _read_records(path: Path) -> Iterator[SubjectExample]:
@@ -64,11 +60,11 @@ def _read_records(path: Path) -> Iterator[SubjectExample]:
         text = text_of(record, "context" if "context" in record else "text", where)
         kinds, places = record.get("type"), record.get("entity")
         if not kinds and not places:  # the same records without answers have empty lists
-            yield SubjectExample(record.get("id", number), text, where=where)
+            yield SubjectExample(id_of(record, ("id",), where, number), text, where=where)
             continue
-        spans = _ordered(set(_record_spans(text, kinds, places, where)))
+        spans = tuple(sorted(set(_record_spans(text, kinds, places, where))))
         subjects = tuple(sorted({(span.label, text[span.start : span.end]) for span in spans}))
-        yield SubjectExample(record.get("id", number), text, spans, where=where, subjects=subjects)
+        yield SubjectExample(id_of(record, ("id",), where, number), text, spans, where=where, subjects=subjects)
 
 
 def _record_spans(text: str, kinds: Any, places: Any, where: str) -> Iterator[Span]:

@@ -8,7 +8,7 @@ from typing import Any
 from chinesebert.errors import InputError
 from chinesebert.tasks.checked_spans import checked_span
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_records, text_of
+from chinesebert.tasks.files import id_of, read_records, text_of
 from chinesebert.tasks.task import Defaults, Submission, Task
 
 TRIGGER = "trigger"
@@ -20,14 +20,14 @@ def read(path: Path) -> Iterator[SpanExample]:
         text = text_of(record, "content", where)
         events = record.get("events")
         spans = None if events is None else _spans(text, events, where)
-        yield SpanExample(record.get("id", number), text, spans, where=where)
+        yield SpanExample(id_of(record, ("id",), where, number), text, spans, where=where)
 
 
 def _spans(text: str, events: Any, where: str) -> tuple[Span, ...]:
     try:
         mentions = [
             (f"{event['type']}-{mention['role']}", *mention["span"], mention.get("word"))
-            for event in events
+            for event in _list(events)
             for mention in event["mentions"]
         ]
         spans = {
@@ -40,7 +40,13 @@ def _spans(text: str, events: Any, where: str) -> tuple[Span, ...]:
         raise InputError(
             f"{where}: `events` is not a list of {{type, mentions: [{{role, span: [start, end], word}}]}}"
         ) from error
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end, span.label)))
+    return tuple(sorted(spans))
+
+
+def _list(events: Any) -> list[Any]:
+    if not isinstance(events, list):
+        raise TypeError("no list")
+    return events
 
 
 def events_of(text: str, spans: Sequence[Span]) -> list[dict[str, Any]]:

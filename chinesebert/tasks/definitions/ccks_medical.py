@@ -40,7 +40,14 @@ def _pairs(*folders: str) -> tuple[Files, ...]:
     return tuple(f"{folder}/**/*{ORIGINAL}" for folder in folders)
 
 
-def _task(year: int, title: str, labels: Sequence[str], submission: bool, **files: Sequence[Files]) -> Task:
+def _task(
+    year: int,
+    title: str,
+    labels: Sequence[str],
+    submission: bool,
+    folders: Sequence[str] = (),
+    **files: Sequence[Files],
+) -> Task:
     return Task(
         name=f"ccks{year}_ner",
         title=title,
@@ -54,10 +61,21 @@ def _task(year: int, title: str, labels: Sequence[str], submission: bool, **file
         # The organisers name no file; the name is ours.
         submissions=(Submission(f"ccks{year}_ner_predict.json", records),) if submission else (),
         source="https://github.com/lingluodlut/Chinese-BioNLP lists the data and how to get it",
+        folders=(f"ccks{year}_medical_ner", *folders),
     )
 
 
-_TAGS = {"train": "train.char.bmes", "dev": "dev.char.bmes", "test": "test.char.bmes"}
+def _files(split: str, *published: Files) -> tuple[Files, ...]:
+    """The files of a split under their published names, then under the usual ones."""
+    return (*published, f"{split}.json", f"{split}.txt", f"{split}.char.bmes")
+
+
+# Of 2017 and 2018, texts with their annotations in folders.
+_FOLDERS = {
+    "train": _files("train", *_pairs("train*"), f"*{ORIGINAL}", f"*/*{ORIGINAL}"),
+    "dev": _files("dev", *_pairs("dev*", "valid*")),
+    "test": _files("test", *_pairs("test*")),
+}
 
 TASKS = [
     _task(
@@ -65,41 +83,35 @@ TASKS = [
         "five types in medical records, CCKS 2017 task 2",
         ("症状和体征", "检查和检验", "疾病和诊断", "治疗", "身体部位"),
         False,
-        train=(*_pairs("train*"), f"*{ORIGINAL}", f"*/*{ORIGINAL}", "train.json", "train.txt", _TAGS["train"]),
-        dev=(*_pairs("dev*", "valid*"), "dev.json", "dev.txt", _TAGS["dev"]),
-        test=(*_pairs("test*"), "test.json", "test.txt", _TAGS["test"]),
+        ("ccks2017",),  # of other years there are other tasks, too
+        **_FOLDERS,
     ),
     _task(
         2018,
         "five types in medical records, CCKS 2018 task 1",
         ("解剖部位", "症状描述", "独立症状", "药物", "手术"),
         False,
-        train=(*_pairs("train*"), f"*{ORIGINAL}", f"*/*{ORIGINAL}", "train.json", "train.txt", _TAGS["train"]),
-        dev=(*_pairs("dev*", "valid*"), "dev.json", "dev.txt", _TAGS["dev"]),
-        test=(*_pairs("test*"), "test.json", "test.txt", _TAGS["test"]),
+        (),
+        **_FOLDERS,
     ),
     _task(
         2019,
         "six types in medical records, CCKS 2019 task 1 (Yidu-S4K)",
         tuple(_IN_ENGLISH.values()),
         True,
-        train=(
-            ("*subtask1_training_part1.txt", "*subtask1_training_part2.txt"),
-            *("yidu.train", "train.json", "train.txt", _TAGS["train"]),
-        ),
-        dev=("yidu.validate", "dev.json", "dev.txt", _TAGS["dev"]),
-        test=("*subtask1_test_set_with_answer.json", "yidu.test", "test.json", "test.txt", _TAGS["test"]),
+        ("yidu_s4k",),
+        train=_files("train", ("*subtask1_training_part1.txt", "*subtask1_training_part2.txt"), "yidu.train"),
+        dev=_files("dev", "yidu.validate"),
+        test=_files("test", "*subtask1_test_set_with_answer.json", "yidu.test"),
     ),
     _task(
         2020,
         "six types in medical records, CCKS 2020 task 3",
         tuple(_IN_ENGLISH.values()),
         True,
-        train=("task1_train.txt", "train.json", "train.txt", _TAGS["train"]),
-        dev=("dev.json", "dev.txt", _TAGS["dev"]),
-        test=(
-            *("ccks2020_2_task1_test_set_no_answer.txt", "task1_no_val_utf8.txt", "task1_no_val.txt"),
-            *("test.json", "test.txt", _TAGS["test"]),
-        ),
+        (),
+        train=_files("train", "task1_train.txt"),
+        dev=_files("dev"),
+        test=_files("test", "ccks2020_2_task1_test_set_no_answer.txt", "task1_no_val_utf8.txt", "task1_no_val.txt"),
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from chinesebert.errors import InputError
 from chinesebert.tasks.examples import ChoiceExample
-from chinesebert.tasks.files import field_of, read_json, read_lines, read_records
+from chinesebert.tasks.files import field_of, id_of, read_json, read_lines, read_records
 from chinesebert.tasks.submission import Lines, OneObject
 from chinesebert.tasks.task import Defaults, Submission, Task
 
@@ -42,7 +42,7 @@ def read(path: Path) -> Iterator[ChoiceExample]:
             before = BLANK.sub(OTHER_BLANK, text[: match.start()])
             context = f"{before}{name}{BLANK.sub(OTHER_BLANK, text[match.end() :])}"
             yield ChoiceExample(
-                name if name != "#idiom#" else record.get("id", number) if len(blanks) == 1 else number,
+                name if name != "#idiom#" else id_of(record, ("id",), where, number) if len(blanks) == 1 else number,
                 context,
                 "",
                 choices,

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chinesebert.tasks.examples import Span, SpanExample
-from chinesebert.tasks.files import read_records, text_of
+from chinesebert.tasks.files import id_of, read_records, text_of
 from chinesebert.tasks.span_records import mention_spans
+from chinesebert.tasks.submission import server_ids
 from chinesebert.tasks.task import Defaults, Submission, Task
 
 
@@ -16,17 +17,17 @@ def read(path: Path) -> Iterator[SpanExample]:
         text = text_of(record, "text", where)
         label = record.get("label")
         spans = None if label is None else mention_spans(text, label, where)
-        yield SpanExample(record.get("id", number), text, spans, where=where)
+        yield SpanExample(id_of(record, ("id",), where, number), text, spans, where=where)
 
 
 def lines(examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> Iterator[str]:
-    """Lines ``{"id", "label"}``, the label as in the training data."""
-    for example, spans in zip(examples, predictions, strict=True):
+    """Lines ``{"id", "label"}``, ids as ``server_ids`` gives them, the label as in the training data."""
+    for number, example, spans in zip(server_ids(examples), examples, predictions, strict=True):
         label: dict[str, dict[str, list[list[int]]]] = {}
         for span in spans:
             mentions = label.setdefault(span.label, {})
             mentions.setdefault(example.text[span.start : span.end], []).append([span.start, span.end - 1])
-        yield json.dumps({"id": example.id, "label": label}, ensure_ascii=False)
+        yield json.dumps({"id": number, "label": label}, ensure_ascii=False)
 
 
 TASKS = [

@@ -8,7 +8,7 @@ from chinesebert.errors import InputError
 from chinesebert.tasks import clue
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.files import field_of, id_of, label_of, read_records, shortened, text_of
-from chinesebert.tasks.task import Defaults, Task
+from chinesebert.tasks.task import Defaults
 
 
 def read(path: Path) -> Iterator[TextExample]:
@@ -38,7 +38,7 @@ def _span(target: Mapping[str, Any], name: str, text: str, where: str) -> tuple[
     start = field_of(dict(target), f"{name}_index", where)
     if isinstance(start, bool) or not isinstance(start, int):
         raise InputError(f"{where}: `{name}_index` is {shortened(start)}, not a number")
-    if start < 0 or text[start : start + len(span)] != span:
+    if not span or start < 0 or text[start : start + len(span)] != span:
         raise InputError(
             f"{where}: {name} is {span!r}, and at {start} of the text there is {text[max(start, 0) :][: len(span)]!r}; "
             "indices count the characters of the text from 0, and the text must be as published"
@@ -56,17 +56,13 @@ def marked(text: str, noun: tuple[int, int], pronoun: tuple[int, int]) -> str:
 
 
 TASKS = [
-    Task(
-        name="cluewsc2020",
-        title="does the pronoun mean this noun",
-        suite="clue",
-        kind="classification",
-        files=clue.FILES,
-        read=read,
-        metric="accuracy",
+    clue.task(
+        "cluewsc2020",
+        "does the pronoun mean this noun",
+        read,
+        Defaults("CLUE's own script", per_device_train_batch_size=8, learning_rate=1e-5, num_train_epochs=50),
         labels=("false", "true"),
-        defaults=Defaults("CLUE's own script", per_device_train_batch_size=8, learning_rate=1e-5, num_train_epochs=50),
+        folders=("cluewsc", "wsc"),
         submissions=clue.submissions("cluewsc11_predict.json", "cluewsc10_predict.json", "cluewscf_predict.json"),
-        source=clue.SOURCE,
     )
 ]

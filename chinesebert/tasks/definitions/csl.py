@@ -7,7 +7,7 @@ from chinesebert.errors import InputError
 from chinesebert.tasks import clue
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.files import field_of, id_of, label_of, read_records, shortened, text_of
-from chinesebert.tasks.task import Defaults, Task
+from chinesebert.tasks.task import Defaults
 
 # The tokenizer drops spaces, with which the keywords would run into each other.
 SEPARATOR = "；"
@@ -34,23 +34,18 @@ def read(path: Path) -> Iterator[TextExample]:
 
 
 TASKS = [
-    Task(
-        name="csl",
-        title="are all keywords those of the abstract",
-        suite="clue",
-        kind="classification",
-        files=clue.FILES,
-        read=read,
-        metric="accuracy",
-        labels=("0", "1"),
-        defaults=Defaults(
+    clue.task(
+        "csl",
+        "are all keywords those of the abstract",
+        read,
+        Defaults(
             "CLUE's own script",
             max_seq_length=256,
             per_device_train_batch_size=8,
             learning_rate=1e-5,
             num_train_epochs=5,
         ),
+        labels=("0", "1"),
         submissions=clue.submissions("csl_predict.json", few="cslf_predict.json"),
-        source=clue.SOURCE,
     )
 ]

@@ -48,5 +48,6 @@ TASKS = [
             learning_rate=5e-5,
         ),
         source="https://github.com/kakaobrain/g2pM",
+        folders=("cpp", "g2pm", "polyphone_cpp"),
     )
 ]

@@ -85,6 +85,7 @@ def _task(year: str) -> Task:
         submissions=(Submission(f"sighan{year}_result.txt", write),),
         score=score_2013 if year == "13" else None,
         source="http://nlp.ee.ncu.edu.tw/resource/csc.html",
+        folders=(f"sighan20{year}", f"csc_sighan{year}", f"csc_sighan20{year}"),
     )
 
 

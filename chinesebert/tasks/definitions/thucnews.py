@@ -7,7 +7,8 @@ from pathlib import Path
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.files import read_lines
 from chinesebert.tasks.labelled_texts import LabelledTexts, table_names
-from chinesebert.tasks.task import Defaults, Task
+from chinesebert.tasks.task import Defaults
+from chinesebert.tasks.text_tasks import text_task
 
 ARTICLES = ("体育", "娱乐", "家居", "房产", "教育", "时尚", "时政", "游戏", "科技", "财经")
 TITLES = (
@@ -30,25 +31,23 @@ def read(path: Path) -> Iterator[TextExample]:
 
 
 TASKS = [
-    Task(
-        name="thucnews",
-        title="topics of news, 10 classes: articles, or titles",
-        suite="paper",
-        kind="classification",
-        files={
-            "train": ("cnews.train.txt", *table_names("train")),
-            "dev": ("cnews.val.txt", "cnews.dev.txt", *table_names("dev", "val")),
-            "test": ("cnews.test.txt", *table_names("test")),
-        },
-        read=read,
-        metric="accuracy",
-        defaults=Defaults(
+    text_task(
+        "thucnews",
+        "topics of news, 10 classes: articles, or titles",
+        read,
+        Defaults(
             "ChineseBERT, tasks/THUCNew/README.md; length: its dataset class",
             max_seq_length=512,
             per_device_train_batch_size=8,
             num_train_epochs=5,
         ),
+        files={
+            "train": ("cnews.train.txt", *table_names("train")),
+            "dev": ("cnews.val.txt", "cnews.dev.txt", *table_names("dev", "val")),
+            "test": ("cnews.test.txt", *table_names("test")),
+        },
         source="https://github.com/gaussic/text-classification-cnn-rnn; titles: "
         "https://github.com/649453932/Chinese-Text-Classification-Pytorch",
+        folders=("cnews", "thucnews_titles"),
     )
 ]

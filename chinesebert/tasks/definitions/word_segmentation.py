@@ -16,7 +16,7 @@ _DEFAULTS = Defaults(
 )
 
 
-def _bakeoff(name: str, title: str, source: str, **files: Sequence[Files]) -> Task:
+def _bakeoff(name: str, title: str, source: str, folders: Sequence[str], **files: Sequence[Files]) -> Task:
     """A set of a Bakeoff; without a dev file, as published, hold some out with --validation_share."""
     return Task(
         name=f"{name}_cws",
@@ -30,6 +30,7 @@ def _bakeoff(name: str, title: str, source: str, **files: Sequence[Files]) -> Ta
         defaults=_DEFAULTS,
         submissions=(Submission(f"{name}_test_segmentation.utf8", segmented_lines),),
         source=source,
+        folders=tuple(folders),
     )
 
 
@@ -40,17 +41,19 @@ def _sighan2005(name: str, title: str, prefix: str = "") -> Task:
         name,
         title,
         "http://sighan.cs.uchicago.edu/bakeoff2005/",
+        (prefix, "icwb2", "cws_sighan2005"),  # of several sets, whose names their files have
         train=(f"{prefix}_training.utf8", f"training/{prefix}_training.utf8", "train.txt"),
         dev=(f"{prefix}_dev.utf8", "dev.txt"),
         test=(gold, f"gold/{gold}", raw, f"testing/{raw}", "test.txt"),
     )
 
 
-def _treebank(name: str, title: str, source: str) -> Task:
+def _treebank(name: str, title: str, source: str, folders: Sequence[str]) -> Task:
     task = _bakeoff(
         name,
         title,
         source,
+        folders,
         **{
             split: (f"{split}.conll", f"{split}.conllx", f"{split}.conllu", f"*-{split}.conllu")
             for split in ("train", "dev", "test")
@@ -67,10 +70,16 @@ TASKS = [
         "sxu",
         "words in news, SXU of SIGHAN 2008",
         "https://github.com/hankcs/multi-criteria-cws",
+        ("sxu", "cws_sxu"),
         train=("train.txt", "train-all.txt", "sxu_training.utf8"),
         dev=("dev.txt",),
         test=("test.txt", "sxu_test_gold.utf8"),
     ),
-    _treebank("ud_gsd", "words in encyclopaedic text, UD Chinese GSD", "https://universaldependencies.org"),
-    _treebank("weibo_treebank", "words in microblogs", "Wang et al., EMNLP 2014"),
+    _treebank(
+        "ud_gsd",
+        "words in encyclopaedic text, UD Chinese GSD",
+        "https://universaldependencies.org",
+        ("ud_gsd", "ud_chinese_gsd"),
+    ),
+    _treebank("weibo_treebank", "words in microblogs", "Wang et al., EMNLP 2014", ("weibo_treebank",)),
 ]

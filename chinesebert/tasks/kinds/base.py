@@ -85,7 +85,7 @@ class Kind(ABC):
         return None
 
     def state(self) -> dict[str, Any]:
-        """What ``learn`` took, as JSON: it is saved with the model."""
+        """What ``learn`` took, and what else decides predictions, as JSON: it is saved with the model."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -125,7 +125,10 @@ class Kind(ABC):
     def confidences(
         self, examples: Sequence[Any], encoded: Encoded, scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...]
     ) -> list[float] | None:
-        """How sure ``decode`` is of each prediction, as a probability; None where the kind cannot say."""
+        """How sure ``decode`` is of each prediction, as a probability.
+
+        None where the kind cannot say, or where a prediction is not one label of one text: a list, a text, a span.
+        """
         return None
 
     @abstractmethod

@@ -1,15 +1,19 @@
 """One token a character, for kinds that label characters; long texts in windows.
 
 Names and words may begin and end anywhere, so each character is a token of its own, letters and digits too, as in all
-published baselines of Chinese named entities. Token ``i`` of a text is its character ``i``, whatever the character is:
-what the vocabulary does not have (white space among it) is [UNK], so nothing can drift.
+published baselines of Chinese named entities. What the vocabulary does not have is [UNK].
+
+White space and control characters have no token, although those baselines make them [UNK]: the tokenizer reads over
+them, a corpus does not store them, so a model has never seen a token in their place, and with one every character
+behind it would stand elsewhere than in pretraining. Which character each token is, is kept beside it
+(``Tokens.positions``, ``Encoded.offsets``), so that spans are cut out of the text as published.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,41 +22,21 @@ from chinesebert.errors import InputError
 from chinesebert.tasks.kinds.base import Encoded, Lengths
 
 
-def encode_characters(text: str, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """One token a character, without special tokens.
+class Tokens(NamedTuple):
+    """A text, a token a character: three lists of one length; ``positions`` are those of the characters, ascending."""
 
-    Latin words and numbers, which WordPiece joins, are split too. Characters that the tokenizer reads over (spaces,
-    control characters) get no token; of those that it takes apart (Hangul) the first part stands for all.
-
-    Args:
-        text: any text.
-        tokenizer: a ``ChineseBertTokenizer``.
-
-    Returns:
-        ``input_ids`` and ``pinyin_ids`` (readings in the context of the whole text), and which character each token is:
-        three lists of one length.
-    """
-    if not text:
-        return [], [], []
-    batch = tokenizer(list(text), is_split_into_words=True, add_special_tokens=False, verbose=False)
-    input_ids, pinyin_ids, positions = [], [], []
-    before = None
-    for token, pinyin, position in zip(batch["input_ids"], batch["pinyin_ids"], batch.word_ids(), strict=True):
-        if position != before:
-            input_ids.append(token)
-            pinyin_ids.append(pinyin)
-            positions.append(position)
-        before = position
-    return input_ids, pinyin_ids, positions
+    input_ids: list[int]
+    pinyin_ids: list[int]
+    positions: list[int]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Characters ``[start, end)`` of a text, read in one input.
+    """Tokens ``[start, end)`` of a text, read in one input.
 
     Attributes:
-        first, last: those of them, ``[first, last)``, that are labelled in this window: each character counts in the
-            one window in which it has most context.
+        first, last: those of them, ``[first, last)``, that count in this window: each in the one in which it has most
+            context.
     """
 
     start: int
@@ -62,25 +46,22 @@ class Window:
 
 
 def windows(length: int, size: int, shared: int) -> list[Window]:
-    """Cuts a text of ``length`` characters into windows of at most ``size``; one for a text that fits.
+    """Cuts a text of ``length`` tokens into windows of at most ``size``; one for a text that fits.
+
+    What two windows share is halved, which gives each token most context.
 
     Args:
         length: of the text; 0 makes one empty window.
-        size: characters of a window, 1 at least.
-        shared: characters that neighbours share; at most half of a window, more is taken as half.
+        size: tokens of a window, 1 at least.
+        shared: tokens that neighbours share; at most half of a window, more is taken as half.
     """
     if length <= size:
         return [Window(0, length, 0, length)]
     step = size - min(shared, size // 2)
     starts = [*range(0, length - size, step), length - size]
-    return owned([(start, start + size) for start in starts])
-
-
-def owned(bounds: Sequence[tuple[int, int]]) -> list[Window]:
-    """Windows from their bounds, in order: what two share is halved, which gives each character most context."""
-    cuts = [(later[0] + earlier[1] + 1) // 2 for earlier, later in pairwise(bounds)]
-    firsts, lasts = [bounds[0][0], *cuts], [*cuts, bounds[-1][1]]
-    return [Window(*bound, first, last) for bound, first, last in zip(bounds, firsts, lasts, strict=True)]
+    cuts = [(later + earlier + size + 1) // 2 for earlier, later in pairwise(starts)]
+    bounds = zip(starts, [0, *cuts], [*cuts, length], strict=True)
+    return [Window(start, start + size, first, last) for start, first, last in bounds]
 
 
 class CharacterEncoder:
@@ -102,39 +83,45 @@ class CharacterEncoder:
             )
         self.size = lengths.max_seq_length - 2
         self.shared = lengths.doc_stride
-        self._readings = tokenizer.readings
-        self._ends = tokenizer.cls_token_id, tokenizer.sep_token_id
-        self._unknown = tokenizer.unk_token_id
-        self._vocabulary = tokenizer.get_vocab()
-        self._normaliser = tokenizer.backend_tokenizer.normalizer
-        self._known: dict[str, int] = {}
+        self._tokenizer = tokenizer
+        self._known: dict[str, int | None] = {}
 
-    def inputs(self, text: str) -> Iterator[tuple[Window, dict[str, Any]]]:
-        """Each window with its ``input_ids`` and ``pinyin_ids``, ``[CLS]`` and ``[SEP]`` around the characters.
+    def tokens(self, text: str) -> Tokens:
+        """The tokens of a text, without special ones; readings are those in the context of the whole text.
 
-        Readings are those in the context of the whole text, also at the ends of windows.
+        Of characters that the tokenizer takes apart (Hangul) the first part stands for all.
         """
-        ids = [self._id(character) for character in text]
-        pinyin = self._readings.syllable_ids(text)
-        first, last = self._ends
-        for window in windows(len(text), self.size, self.shared):
+        new = [character for character in dict.fromkeys(text) if character not in self._known]
+        if new:
+            batch = self._tokenizer(new, add_special_tokens=False, verbose=False)
+            for character, ids in zip(new, batch["input_ids"], strict=True):
+                self._known[character] = ids[0] if ids else None
+        pinyin = self._tokenizer.readings.syllable_ids(text)
+        found = [(self._known[character], position) for position, character in enumerate(text)]
+        read = [(token, pinyin[position], position) for token, position in found if token is not None]
+        return Tokens(*([each[part] for each in read] for part in range(3)))
+
+    def inputs(self, tokens: Tokens) -> Iterator[tuple[Window, dict[str, Any], list[tuple[int, int]]]]:
+        """Each window with its ``input_ids`` and ``pinyin_ids``, ``[CLS]`` and ``[SEP]`` around, and its offsets.
+
+        Offsets, as ``Encoded`` has them, are those of the characters that count in the window.
+        """
+        first, last = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id
+        for window in windows(len(tokens.positions), self.size, self.shared):
             inside = slice(window.start, window.end)
-            yield window, {"input_ids": [first, *ids[inside], last], "pinyin_ids": [0, *pinyin[inside], 0]}
-
-    def _id(self, character: str) -> int:
-        if character not in self._known:
-            normal = self._normaliser.normalize_str(character).strip() if self._normaliser else character
-            self._known[character] = self._vocabulary.get(normal, self._unknown) if normal else self._unknown
-        return self._known[character]
-
-
-def offsets_of(window: Window) -> list[tuple[int, int]]:
-    """What each token of a window covers, as ``Encoded.offsets`` has it."""
-    return [(0, 0), *((place, place + 1) for place in range(window.start, window.end)), (0, 0)]
+            item = {
+                "input_ids": [first, *tokens.input_ids[inside], last],
+                "pinyin_ids": [0, *tokens.pinyin_ids[inside], 0],
+            }
+            offsets = [
+                (place, place + 1) if window.first <= number < window.last else (0, 0)
+                for number, place in enumerate(tokens.positions[inside], start=window.start)
+            ]
+            yield window, item, [(0, 0), *offsets, (0, 0)]
 
 
-def character_scores(encoded: Encoded, scores: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """For each example the scores ``[characters, outputs]`` of its characters, each from its window of most context.
+def character_scores(encoded: Encoded, scores: NDArray[Any]) -> Iterator[tuple[list[int], NDArray[Any]]]:
+    """For each example which characters have tokens, and their scores ``[tokens, outputs]``.
 
     Args:
         encoded: inputs that a ``CharacterEncoder`` made; every example has one at least.
@@ -144,15 +131,11 @@ def character_scores(encoded: Encoded, scores: NDArray[Any]) -> Iterator[NDArray
     for number, owner in enumerate(encoded.owners):
         inputs_of[owner].append(number)
     for owner in sorted(inputs_of):
-        numbers = inputs_of[owner]
-        bounds = [_bounds(encoded.offsets[number]) for number in numbers]
-        yield np.concatenate(
-            [
-                scores[number, window.first - window.start + 1 : window.last - window.start + 1]
-                for number, window in zip(numbers, owned(bounds), strict=True)
-            ]
-        )
-
-
-def _bounds(offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    return (offsets[1][0], offsets[-2][1]) if len(offsets) > 2 else (0, 0)
+        positions: list[int] = []
+        rows = []
+        for number in inputs_of[owner]:
+            offsets = np.array(encoded.offsets[number])
+            counted = np.flatnonzero(offsets[:, 1])
+            positions += offsets[counted, 0].tolist()
+            rows.append(scores[number, counted])
+        yield positions, np.concatenate(rows)

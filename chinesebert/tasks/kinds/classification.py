@@ -16,10 +16,9 @@ from chinesebert.tasks.metrics.classification import classification_scores
 from chinesebert.tasks.text_columns import some
 
 
-class Classification(Kind):
-    """One label a text (or pair); the prediction is the label."""
+class TextKind(Kind):
+    """What the kinds share whose inputs are a text (or pair) each, with a score for each label."""
 
-    name = "classification"
     head = "ChineseBertForSequenceClassification"
 
     def config_changes(self) -> dict[str, Any]:
@@ -64,6 +63,16 @@ class Classification(Kind):
             batch["labels"] = torch.tensor([item["labels"] for item in inputs])
         return batch
 
+    def truth(self, example: TextExample) -> Any:
+        """The label as published."""
+        return example.label
+
+
+class Classification(TextKind):
+    """One label a text (or pair); the prediction is the label."""
+
+    name = "classification"
+
     def decode(
         self,
         examples: Sequence[TextExample],
@@ -87,10 +96,6 @@ class Classification(Kind):
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """Accuracy, and F1 as mean over the labels; with two labels also F1 of the second, "1"."""
         return classification_scores([self.truth(example) for example in examples], predictions, self.labels)
-
-    def truth(self, example: TextExample) -> Any:
-        """The label as published."""
-        return example.label
 
 
 def encode_texts(text: str, pair: str | None, tokenizer: Any, lengths: Lengths) -> tuple[dict[str, Any], bool]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from chinesebert.masking import IGNORE_INDEX
 from chinesebert.tasks.examples import CorrectionExample
 from chinesebert.tasks.kinds.base import Encoded, Kind, Lengths
-from chinesebert.tasks.kinds.characters import Window, encode_characters, windows
+from chinesebert.tasks.kinds.characters import CharacterEncoder, Tokens
 from chinesebert.tasks.kinds.padding import padded
 from chinesebert.tasks.metrics.correction import correction_scores, edits
 from chinesebert.vocabulary import CONTINUATION, han_character
@@ -40,6 +40,14 @@ class Correction(Kind):
         self._tokenizer: Any = None
         self._characters: list[str | None] = []
 
+    def state(self) -> dict[str, Any]:
+        """``threshold``."""
+        return {"threshold": self.threshold}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes the threshold that a model was saved with."""
+        self.threshold = state.get("threshold", 0.0)
+
     def config_changes(self) -> dict[str, Any]:
         """No second head: what characters sound like is not trained on."""
         return {"pronunciation_loss_weight": 0.0}
@@ -57,16 +65,10 @@ class Correction(Kind):
         """``[CLS] characters [SEP]``, in windows where a text is longer; ``labels`` are the tokens of the target."""
         self.prepare(tokenizer)
         encoded = Encoded([], [])
+        characters = CharacterEncoder(tokenizer, lengths)
         for owner, example in enumerate(examples):
-            ids, pinyin, positions = encode_characters(example.text, tokenizer)
-            targets = None if example.target is None else self._targets(example.text, example.target, tokenizer)
-            for window in windows(len(ids), lengths.max_seq_length - 2, lengths.doc_stride):
-                part = slice(window.start, window.end)
-                item = {
-                    "input_ids": [tokenizer.cls_token_id, *ids[part], tokenizer.sep_token_id],
-                    "pinyin_ids": [0, *pinyin[part], 0],
-                }
-                offsets = _offsets(positions, window)
+            targets = None if example.target is None else self._targets(example.text, characters.tokens(example.target))
+            for _, item, offsets in characters.inputs(characters.tokens(example.text)):
                 if targets is not None:
                     item["labels"] = [
                         targets.get(start, IGNORE_INDEX) if end else IGNORE_INDEX for start, end in offsets
@@ -76,12 +78,11 @@ class Correction(Kind):
                 encoded.offsets.append(offsets)
         return encoded
 
-    def _targets(self, text: str, target: str, tokenizer: Any) -> dict[int, int]:
+    def _targets(self, text: str, target: Tokens) -> dict[int, int]:
         """The token that each Chinese character of the text should be; not those that the vocabulary lacks."""
-        ids, _, positions = encode_characters(target, tokenizer)
         return {
             position: number
-            for number, position in zip(ids, positions, strict=True)
+            for number, position in zip(target.input_ids, target.positions, strict=True)
             if han_character(text[position]) and self._characters[number] is not None
         }
 
@@ -130,12 +131,3 @@ class Correction(Kind):
         changes = [[place, example.text[place], new] for place, new in edits(example.text, prediction).items()]
         line = {"id": example.id, "text": example.text, "prediction": prediction, "edits": changes}
         return line if example.target is None else line | {"label": example.target}
-
-
-def _offsets(positions: Sequence[int], window: Window) -> list[tuple[int, int]]:
-    """For each token of ``[CLS] window [SEP]`` the character that the window answers for, ``(0, 0)`` where none."""
-    inside = [
-        (positions[number], positions[number] + 1) if window.first <= number < window.last else (0, 0)
-        for number in range(window.start, window.end)
-    ]
-    return [(0, 0), *inside, (0, 0)]

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.kinds.base import Encoded
-from chinesebert.tasks.kinds.classification import Classification
+from chinesebert.tasks.kinds.classification import TextKind
 from chinesebert.tasks.metrics.classification import multi_label_scores
 
 
-class MultiLabel(Classification):
+class MultiLabel(TextKind):
     """Each label is true of a text or not; the prediction is a list of labels, in their order, which may be empty."""
 
     name = "multi_label"
@@ -36,15 +36,6 @@ class MultiLabel(Classification):
         """The labels whose probability is above a half, for each example."""
         chosen = np.asarray(scores) > 0  # the sigmoid of 0 is a half
         return [[self.labels[number] for number in np.flatnonzero(row)] for row in chosen]
-
-    def confidences(
-        self,
-        examples: Sequence[TextExample],
-        encoded: Encoded,
-        scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...],
-    ) -> list[float] | None:
-        """None: no prediction is one label of one text."""
-        return None
 
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """F1 over all decisions, F1 as mean over the labels, and how many texts have exactly the right ones."""

@@ -36,8 +36,8 @@ class Pointers(SpanKind):
         """``start-`` and ``end-`` of each label."""
         return [f"{part}-{label}" for label in self.labels for part in ("start", "end")]
 
-    def targets(self, text: str, spans: Spans) -> NDArray[np.integer[Any]]:
-        """``[marks, 2]``: the character and the output of each mark that is to be set."""
+    def targets(self, length: int, spans: Spans) -> NDArray[np.integer[Any]]:
+        """``[marks, 2]``: the token and the output of each mark that is to be set."""
         known = [(span, 2 * self.numbers[span.label]) for span in spans if span.label in self.numbers]
         marks = {mark for span, output in known for mark in ((span.start, output), (span.end - 1, output + 1))}
         return np.array(sorted(marks), dtype=np.int64).reshape(-1, 2)
@@ -89,7 +89,7 @@ class Pointers(SpanKind):
         """Whether each output is above one half, int8 ``[B, L, outputs]``."""
         return (logits + _PRIOR > 0).to(torch.int8)
 
-    def spans(self, text: str, scores: NDArray[Any]) -> Spans:
+    def spans(self, scores: NDArray[Any]) -> Spans:
         """Each first character with the nearest last one of its label, in the order of the text."""
         found = []
         for number, label in enumerate(self.labels):
@@ -101,4 +101,4 @@ class Pointers(SpanKind):
                 for start, place in zip(starts, nearest, strict=True)
                 if place < len(ends)
             ]
-        return tuple(sorted(found, key=lambda span: (span.start, span.end, span.label)))
+        return tuple(sorted(found))

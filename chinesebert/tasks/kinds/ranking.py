@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from chinesebert.tasks.examples import TextExample
 from chinesebert.tasks.kinds.base import Encoded, Lengths
 from chinesebert.tasks.kinds.choice import grouped
-from chinesebert.tasks.kinds.classification import Classification
+from chinesebert.tasks.kinds.classification import TextKind
 from chinesebert.tasks.kinds.compact import compact
 
 
-class Ranking(Classification):
+class Ranking(TextKind):
     """Pairs with the labels "0" and "1"; the prediction is the probability of "1".
 
     Which candidate of a group wins is decided by the task's ``score``, or here: the most probable.
@@ -38,15 +38,6 @@ class Ranking(Classification):
         logits = np.asarray(scores, dtype=np.float64)
         yes = self.numbers["1"]
         return [float(row[yes]) for row in np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))]
-
-    def confidences(
-        self,
-        examples: Sequence[TextExample],
-        encoded: Encoded,
-        scores: NDArray[np.float32] | tuple[NDArray[np.float32], ...],
-    ) -> list[float] | None:
-        """None: no prediction is one label of one text."""
-        return None
 
     def score(self, examples: Sequence[TextExample], predictions: Sequence[Any]) -> dict[str, float]:
         """The share of groups whose most probable candidate is right."""

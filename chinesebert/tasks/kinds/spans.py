@@ -1,6 +1,7 @@
 """What the kinds share whose examples are texts with labelled spans."""
 
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from chinesebert.tasks.examples import Span, SpanExample
 from chinesebert.tasks.kinds.base import Encoded, Kind, Lengths
-from chinesebert.tasks.kinds.characters import CharacterEncoder, Window, character_scores, offsets_of
+from chinesebert.tasks.kinds.characters import CharacterEncoder, Window, character_scores
 from chinesebert.tasks.metrics.spans import span_scores
 
 Spans = tuple[Span, ...]
@@ -18,7 +19,7 @@ Spans = tuple[Span, ...]
 class SpanKind(Kind):
     """Spans of a text, from scores of its characters; a prediction is a tuple of ``Span``, in the order of the text.
 
-    Long texts are read in windows (``Lengths.doc_stride`` characters are shared), none is cut.
+    Long texts are read in windows (``Lengths.doc_stride`` tokens are shared), none is cut.
     """
 
     head = "ChineseBertForTokenClassification"
@@ -29,26 +30,41 @@ class SpanKind(Kind):
         characters = CharacterEncoder(tokenizer, lengths)
         encoded = Encoded([], [])
         for owner, example in enumerate(examples):
-            targets = None if example.spans is None else self.targets(example.text, example.spans)
-            for window, item in characters.inputs(example.text):
+            tokens = characters.tokens(example.text)
+            targets = None
+            if example.spans is not None:
+                targets = self.targets(len(tokens.positions), _of_tokens(example.spans, tokens.positions))
+            for window, item, offsets in characters.inputs(tokens):
                 if targets is not None:
                     item["labels"] = self.window_labels(targets, window)
                 encoded.inputs.append(item)
                 encoded.owners.append(owner)
-                encoded.offsets.append(offsets_of(window))
+                encoded.offsets.append(offsets)
         return encoded
 
     @abstractmethod
-    def targets(self, text: str, spans: Spans) -> NDArray[np.integer[Any]]:
-        """What the model is to say of each character. Spans with labels that this kind does not know are left out."""
+    def targets(self, length: int, spans: Spans) -> NDArray[np.integer[Any]]:
+        """What the model is to say of each of ``length`` tokens. Spans, here of tokens, with labels that this kind does
+        not know are left out.
+        """
 
     @abstractmethod
     def window_labels(self, targets: NDArray[np.integer[Any]], window: Window) -> Any:
-        """The targets of a window; only of the characters that count in it."""
+        """The targets of a window; only of the tokens that count in it."""
 
     @abstractmethod
-    def spans(self, text: str, scores: NDArray[Any]) -> Spans:
-        """Spans from the scores ``[characters, outputs]`` of a text."""
+    def spans(self, scores: NDArray[Any]) -> Spans:
+        """Spans of tokens from their scores ``[tokens, outputs]``."""
+
+    def placed(self, text: str, spans: Spans, positions: Sequence[int]) -> Spans:
+        """Spans of tokens as spans of the text; characters without a token belong to the span that they are inside of.
+
+        Args:
+            text: as published.
+            spans: of tokens.
+            positions: which character each token is.
+        """
+        return tuple(Span(positions[span.start], positions[span.end - 1] + 1, span.label) for span in spans)
 
     def decode(
         self,
@@ -58,7 +74,10 @@ class SpanKind(Kind):
     ) -> list[Any]:
         """The spans of each example; each character speaks from the window where it has most context."""
         by_character = character_scores(encoded, np.asarray(scores))
-        return [self.spans(example.text, each) for example, each in zip(examples, by_character, strict=True)]
+        return [
+            self.placed(example.text, self.spans(each), positions)
+            for example, (positions, each) in zip(examples, by_character, strict=True)
+        ]
 
     def score(self, examples: Sequence[SpanExample], predictions: Sequence[Sequence[Span]]) -> dict[str, float]:
         """Precision, recall and F1 of spans, strict: both ends and the label must be right."""
@@ -72,6 +91,12 @@ class SpanKind(Kind):
         """``id``, and each span with its offsets (ends exclusive), its label, and what it covers of the text."""
         line = {"id": example.id, "prediction": described(example.text, prediction)}
         return line if example.spans is None else line | {"label": described(example.text, example.spans)}
+
+
+def _of_tokens(spans: Spans, positions: Sequence[int]) -> Spans:
+    """Spans of a text as spans of its tokens; what has no token, white space only, is no span."""
+    bounds = [(bisect_left(positions, span.start), bisect_left(positions, span.end), span.label) for span in spans]
+    return tuple(Span(start, end, label) for start, end, label in bounds if start < end)
 
 
 def described(text: str, spans: Sequence[Span]) -> list[dict[str, Any]]:

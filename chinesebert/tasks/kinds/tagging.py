@@ -41,9 +41,9 @@ class Tagging(SpanKind):
             _LOG.warning("%d of the spans overlap a longer one: a tag a character can only learn the longer", inside)
         return super().encode(examples, tokenizer, lengths)
 
-    def targets(self, text: str, spans: Spans) -> NDArray[np.integer[Any]]:
-        """The number of each character's tag."""
-        tags = np.zeros(len(text), dtype=np.int64)
+    def targets(self, length: int, spans: Spans) -> NDArray[np.integer[Any]]:
+        """The number of each token's tag."""
+        tags = np.zeros(length, dtype=np.int64)
         for span in longest(spans):
             if span.label in self.numbers:
                 number = self.numbers[span.label]
@@ -64,7 +64,7 @@ class Tagging(SpanKind):
             names.append("labels")
         return padded(inputs, names)
 
-    def spans(self, text: str, scores: NDArray[Any]) -> Spans:
+    def spans(self, scores: NDArray[Any]) -> Spans:
         """The spans of the best well-formed sequence of tags."""
         return tuple(Span(start, end, self.labels[number]) for start, end, number in tagged(best_tags(scores)))
 
@@ -78,16 +78,21 @@ class Segmentation(Tagging):
         """``B-WORD`` begins a word, ``I-WORD`` goes on with it; nothing is outside."""
         return ["B-WORD", "I-WORD"]
 
-    def targets(self, text: str, spans: Spans) -> NDArray[np.integer[Any]]:
+    def targets(self, length: int, spans: Spans) -> NDArray[np.integer[Any]]:
         """0 where a word begins, 1 within it."""
-        tags = np.ones(len(text), dtype=np.int64)
+        tags = np.ones(length, dtype=np.int64)
         tags[[span.start for span in spans]] = 0
         return tags
 
-    def spans(self, text: str, scores: NDArray[Any]) -> Spans:
-        """The words; white space always ends one."""
+    def spans(self, scores: NDArray[Any]) -> Spans:
+        """The words; the first token begins one."""
         begins = scores[:, 0] >= scores[:, 1]
-        cuts = sorted({0, *np.flatnonzero(begins).tolist(), len(text)})
+        cuts = sorted({0, *np.flatnonzero(begins).tolist(), len(scores)})
+        return tuple(Span(start, end, "WORD") for start, end in pairwise(cuts))
+
+    def placed(self, text: str, spans: Spans, positions: Sequence[int]) -> Spans:
+        """The words; white space always ends one, and any other character without a token goes on with the last."""
+        cuts = [0, *(positions[span.start] for span in spans[1:]), len(text)]
         words = ((start, found) for start, end in pairwise(cuts) for found in re.finditer(r"\S+", text[start:end]))
         return tuple(Span(start + found.start(), start + found.end(), "WORD") for start, found in words)
 
@@ -108,7 +113,7 @@ def words_of(text: str, spans: Sequence[Span]) -> list[str]:
 
 def longest(spans: Sequence[Span]) -> list[Span]:
     """Spans that do not overlap: of those that do, the longest, of equally long ones the first."""
-    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    ordered = sorted(spans)
     if all(span.end <= later.start for span, later in pairwise(ordered)):
         return ordered
     kept: list[Span] = []
