@@ -154,3 +154,39 @@ def test_a_model_of_files_of_one_s_own_does_not_know_their_format(
     files = ["--input", str(tmp_path / "in.tsv"), "--format", "task"]
     assert main(["--model", str(models["multi_label"]), "--device", "cpu", *files]) == 2
     assert "the model was trained on files of your own" in capsys.readouterr().err
+
+
+def test_corrections_of_a_pipeline_do_not_depend_on_its_batches(models: dict[str, Path]) -> None:
+    from transformers import pipeline
+
+    correct = pipeline("spelling-correction", model=str(models["correction"]), device="cpu")
+    wanted = [correct(text)["text"] for text in (TEXT, LONG, "", ODD)]
+    assert wanted[1] != LONG and [len(text) for text in wanted] == [len(TEXT), len(LONG), 0, len(ODD)]
+    for found in (correct([TEXT, LONG, "", ODD], batch_size=4), correct([TEXT, LONG, "", ODD], batch_size=1)):
+        assert [answer["text"] for answer in found] == wanted
+    in_fours = pipeline("spelling-correction", model=str(models["correction"]), device="cpu", batch_size=4)
+    assert [answer["text"] for answer in in_fours(text for text in (TEXT, LONG))] == wanted[:2]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"), [(TEXT, {"treshold": 0.5}, "unknown: treshold"), ({"text": TEXT}, {}, "a text, not")]
+)
+def test_what_is_wrong_with_a_correction_is_said(
+    models: dict[str, Path], given: Any, options: dict[str, Any], said: str
+) -> None:
+    from transformers import pipeline
+
+    correct = pipeline("spelling-correction", model=str(models["correction"]), device="cpu")
+    with pytest.raises(ValueError, match=said):
+        correct(given, **options)
+
+
+def test_a_numbered_blank_is_one_too(models: dict[str, Path]) -> None:
+    from transformers import pipeline
+
+    choose = pipeline("multiple-choice", model=str(models["choice"]), device="cpu")
+    choices = ["一心一意", "画蛇添足"]
+    numbered, plain = (
+        choose(context=f"他做事{blank}，好。", choices=choices) for blank in ("#idiom000012#", "#idiom#")
+    )
+    assert numbered["scores"] == pytest.approx(plain["scores"])
