@@ -94,7 +94,8 @@ def _from_record(example: type[Example], record: dict[str, Any], number: int, wh
     if example is CharacterExample and not 0 <= values["position"] < len(values["text"]):
         raise InputError(f"{where}: `position` is {values['position']}, which is outside of the text")
     identity = record.get("id", number)
-    identity = _whole("id", identity, where) if isinstance(identity, str) else identity
+    if isinstance(identity, str):
+        _whole("id", identity, where)
     return example(identity if isinstance(identity, int | str) else number, **values, where=where)
 
 
@@ -113,7 +114,7 @@ def _checked(field: str, value: Any, where: str) -> Any:
     wanted = int if field == "position" else str
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise InputError(f"{where}: `{field}` must be {'a number' if wanted is int else 'a text'}")
-    return _whole(field, value, where) if wanted is str else value
+    return _whole(field, value, where) if isinstance(value, str) else value
 
 
 def _whole(field: str, text: str, where: str) -> str:

@@ -1,6 +1,7 @@
 """The model that a run begins with: encoder from a pretrained directory, head for the task."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ def saved_task(source: str) -> dict[str, Any]:
     if not config.is_file():
         return {}
     return getattr(chinesebert.ChineseBertConfig.from_json_file(config), "finetuning", None) or {}
+
+
+def positions_of(source: str) -> int:
+    """How many tokens an input of a model directory can have; 512, BERT's, where its configuration does not say."""
+    config = Path(source) / "config.json"
+    values = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return int(values.get("max_position_embeddings", 512))
 
 
 def starting_model(
