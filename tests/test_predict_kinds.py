@@ -12,7 +12,8 @@ from chinesebert.tasks.examples import ChoiceExample
 from chinesebert.tasks.kinds import KINDS, Lengths
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
 from launch.predict import main
-from tests.finetuning_runs import write_model, write_records
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import write_records
 from tests.test_linking import BASE, TRAIN
 from tests.test_linking import lines as write_lines
 
@@ -40,7 +41,7 @@ MODELS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
 def models(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> dict[str, Path]:
     """A directory for each kind, as its fine-tuning leaves it, but for the training."""
     directory = tmp_path_factory.mktemp("models")
-    base = write_model(directory / "base", small_tokenizer)
+    base = write_tiny_model(directory / "base", small_tokenizer)
     for name, (task, labels, fields) in MODELS.items():
         torch.manual_seed(1)
         model = starting_model(str(base), KINDS[name](labels), task, Lengths(32, 8), random_weights=True)

@@ -17,7 +17,8 @@ from chinesebert.tasks.dataset import BertDataset
 from chinesebert.tasks.kinds import KINDS, Lengths
 from chinesebert.tasks.registry import get_task
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
-from tests.finetuning_runs import HOUSE, SPORT, write_model
+from tests.finetuning_models import write_tiny_model
+from tests.finetuning_runs import HOUSE, SPORT
 from tests.test_modeling import one_thread  # noqa: F401  (a fixture that is used wherever it is known)
 from tests.transfer_trainers import arguments
 
@@ -49,7 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: ChineseBertTokenizer) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny", small_tokenizer)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
