@@ -30,17 +30,34 @@ class CorrectionPipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = True
 
+    def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Corrects a text (a dictionary back), or several (a list back).
+
+        Args:
+            inputs: a text, or a list, generator or data set of such.
+            batch_size: windows, of one long text, that the model reads at a time; all of them by default.
+            kwargs: options of the pipeline.
+        """
+        if batch_size is not None:
+            kwargs["windows"] = batch_size
+        return super().__call__(inputs, batch_size=1, **kwargs)
+
     @cached_property
     def _kind(self) -> Correction:
         return Correction()
 
     def _sanitize_parameters(
-        self, threshold: float | None = None, **kwargs: Any
+        self, threshold: float | None = None, windows: int | None = None, **given: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        return {}, {}, {} if threshold is None else {"threshold": threshold}
+        if given:
+            raise ValueError(f"unknown: {', '.join(given)}")
+        after = {} if threshold is None else {"threshold": threshold}
+        return {}, {} if windows is None else {"windows": windows}, after
 
     def preprocess(self, input_: str, **parameters: Any) -> dict[str, Any]:
         """A text -> its windows, as one batch."""
+        if not isinstance(input_, str):
+            raise ValueError(f"an input is a text, not {input_!r:.60}")
         saved = getattr(self.model.config, "finetuning", None) or {}
         lengths = Lengths(
             saved.get("max_seq_length") or min(192, self.model.config.max_position_embeddings),
@@ -50,8 +67,13 @@ class CorrectionPipeline(Pipeline):
         encoded = self._kind.encode([example], self.tokenizer, lengths)
         return {"example": example, "encoded": encoded, "inputs": self._kind.collate(encoded.inputs)}
 
-    def _forward(self, input_tensors: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-        best, probabilities = self._kind.summarise(self.model(**input_tensors["inputs"]).logits)
+    def _forward(self, input_tensors: dict[str, Any], windows: int | None = None, **_: Any) -> dict[str, Any]:
+        inputs = input_tensors["inputs"]
+        rows = len(inputs["input_ids"])
+        size = windows or self._batch_size or rows
+        parts = [{name: value[row : row + size] for name, value in inputs.items()} for row in range(0, rows, size)]
+        kept = [self._kind.summarise(self.model(**part).logits) for part in parts]
+        best, probabilities = (torch.cat(each) for each in zip(*kept, strict=True))
         return {**input_tensors, "best": best, "probabilities": probabilities}
 
     def postprocess(

@@ -13,6 +13,7 @@
     pipeline("spelling-correction", model=directory)("我今天很高心。")
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoM
 from transformers.pipelines import PIPELINE_REGISTRY, Pipeline
 
 from chinesebert.correction_pipeline import CorrectionPipeline
+from chinesebert.tasks.definitions.chid import BLANK
 from chinesebert.tasks.examples import ChoiceExample, ReadingExample
 from chinesebert.tasks.kinds.base import Kind, Lengths
 from chinesebert.tasks.kinds.choice import Choice
@@ -135,7 +137,8 @@ class MultipleChoicePipeline(ExamplePipeline):
     """Chooses: ``(context=…, question=…, choices=[…])`` gives ``{"label", "choice", "score", "scores"}``.
 
     ``label`` is the number of the choice, ``scores`` the probabilities of all. Without a question, where the context
-    holds ``blank`` (by default ``#idiom#``) once, choices are tried in its place. Options: ``blank``, ``max_seq_len``.
+    holds ``blank`` once (by default one of ChID's, ``#idiom#`` with or without a number), choices are tried in its
+    place. Options: ``blank``, ``max_seq_len``.
     """
 
     _fields = ("context", "question", "choices")
@@ -146,14 +149,14 @@ class MultipleChoicePipeline(ExamplePipeline):
         _refuse(given)
         return before, during, {}
 
-    def preprocess(self, input_: Any, blank: str = "#idiom#", **parameters: Any) -> dict[str, Any]:
+    def preprocess(self, input_: Any, blank: str | None = None, **parameters: Any) -> dict[str, Any]:
         """A row for each choice."""
         choices = input_.get("choices")
         if not isinstance(choices, list | tuple) or not choices or not all(isinstance(item, str) for item in choices):
             raise ValueError("`choices` must be a list of texts")
         context, question = _text(input_, "context"), input_.get("question") or ""
-        start = context.find(blank) if not question else -1
-        place = (start, start + len(blank)) if start >= 0 else None
+        places = list((BLANK if blank is None else re.compile(re.escape(blank))).finditer(context))
+        place = places[0].span() if len(places) == 1 and not question else None
         example = ChoiceExample(0, context, question, tuple(choices), blank=place)
         return self._encoded(Choice(), example, self._lengths(**parameters))
 

@@ -82,6 +82,7 @@ def _batch_lines(args: argparse.Namespace) -> int:
 
 def _read(args: argparse.Namespace, predictor: "Predictor") -> "Iterator[Line]":
     from chinesebert.finetuning.records import Line, read_lines_as, shown_text
+    from chinesebert.tasks import custom
     from chinesebert.tasks.registry import get_task
     from chinesebert.tasks.splits import read_split
 
@@ -92,6 +93,11 @@ def _read(args: argparse.Namespace, predictor: "Predictor") -> "Iterator[Line]":
         return
     if args.input == STANDARD:
         raise InputError("--format task reads files only: give --input FILE")
+    if predictor.saved["task"] == custom.NAME:
+        raise InputError(
+            "--format task: the model was trained on files of your own, which only the flags of its run describe; run "
+            "launch/finetune.py --task custom … --do_predict --test_file FILE, or give plain lines or JSON"
+        )
     for example in read_split(get_task(predictor.saved["task"]), [Path(args.input)]):
         yield Line(example.id, shown_text(example), example)
 

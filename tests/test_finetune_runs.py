@@ -340,6 +340,22 @@ def test_figures_of_seeds_are_mean_spread_and_maximum() -> None:
     assert shown(together["dev"]["f1"]) == "60.00 ± 10.00"
 
 
+def test_seeds_have_figures_of_the_tasks_that_are_trained_along() -> None:
+    def summary(seed: int, accuracy: float) -> dict[str, Any]:
+        other = {"afqmc": {"examples": 6, "accuracy": accuracy}, "ocnli": {}}
+        return {"seed": seed, "metric": "f1", "settings": {}, "dev": {"f1": 0.5}, "also_train": other}
+
+    together = aggregated([summary(1, 0.5), summary(2, 0.75)])["also_train"]
+    assert together["ocnli"] == {}  # which has no dev file
+    assert together["afqmc"]["examples"] == 6
+    assert together["afqmc"]["accuracy"] == {
+        "mean": 0.625,
+        "sd": pytest.approx(0.17678, abs=1e-5),
+        "max": 0.75,
+        "values": [0.5, 0.75],
+    }
+
+
 def test_seeds_without_training_are_refused(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["--task", "tnews", "--model_name_or_path", str(finished), "--output_dir", str(tmp_path), "--seeds", "2"]
     assert "--seeds: without --do_train" in refused(capsys, *argv, "--do_eval", "--data_dir", str(tmp_path))

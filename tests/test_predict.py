@@ -162,6 +162,18 @@ def test_a_pretrained_model_is_refused(base: Path, tmp_path: Path, capsys: pytes
     assert "holds no fine-tuned model" in message and "launch/finetune" in message
 
 
+def test_a_damaged_configuration_is_refused(tnews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    (tmp_path / "in.txt").touch()
+    files = ["--input", str(tmp_path / "in.txt")]
+    assert "config.json: is not JSON" in refused(capsys, "--model", str(tmp_path), *files)
+
+
+def test_a_device_that_is_not_there_is_refused(tnews: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--input", str(tnews / "config.json"), "--device", "abacus"]
+    assert "--device abacus: cannot be used" in refused(capsys, "--model", str(tnews), *files)
+
+
 def test_a_missing_input_is_refused(tnews: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no such file" in refused(capsys, "--model", str(tnews), "--input", "nowhere.txt")
 

@@ -11,6 +11,7 @@ from chinesebert.errors import InputError
 from chinesebert.finetuning.transfer.averaging import Teacher, WeightAverage, distances
 from chinesebert.finetuning.transfer.depths import unfreeze_gradually
 from chinesebert.finetuning.transfer.fgm import gradient_of, perturbed
+from chinesebert.finetuning.transfer.r_drop import divergence
 from chinesebert.finetuning.transfer.rows import score_rows
 from chinesebert.masking import IGNORE_INDEX
 from chinesebert.modeling_chinesebert import (
@@ -307,6 +308,22 @@ def test_labels_that_are_decided_one_by_one_are_compared_one_by_one() -> None:
     logits = torch.tensor([[0.5, -1.0], [2.0, 0.1]])
     (rows,) = score_rows({"logits": logits}, {"labels": torch.zeros(2, 2)})
     torch.testing.assert_close(rows.softmax(dim=-1)[:, 0], logits.flatten().sigmoid())
+
+
+def test_ends_of_spans_are_compared_one_by_one_where_they_count_as_their_kind_reads_them() -> None:
+    logits, labels = torch.randn(2, 3, 4), torch.zeros(2, 3, 4, dtype=torch.int8)
+    labels[0, 1, 2], labels[:, 2] = 1, IGNORE_INDEX
+    (rows,) = score_rows({"logits": logits}, {"labels": labels}, prior=-4.6)
+    torch.testing.assert_close(rows.softmax(dim=-1)[:, 0], (logits[:, :2].flatten() - 4.6).sigmoid())
+
+
+def test_choices_that_only_fill_a_batch_are_not_compared() -> None:
+    mask = torch.tensor([[[1, 1, 1], [1, 1, 0], [1, 0, 0]]]).repeat(2, 1, 1)  # three choices, the last is none
+    logits = torch.tensor([[0.5, -1.0, 7.0], [1.5, 0.0, -7.0]])  # as sure of the first two, another place for the third
+    assert divergence({"logits": logits}, {"attention_mask": mask}).tolist() == pytest.approx([0.0], abs=1e-6)
+    (rows,) = score_rows({"logits": logits}, {"attention_mask": mask})
+    torch.testing.assert_close(rows[:, :2], logits[:, :2])
+    assert distances([rows[:1, 2:]], [rows[1:, 2:]]).tolist() == [0.0]
 
 
 # ------------------------------------------------------------------------------------------------------------ FGM

@@ -80,6 +80,24 @@ def test_another_task_needs_a_name_and_a_folder(also: str, tmp_path: Path) -> No
         arguments(tmp_path, also_train=[also])
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"first_task": "custom", "first_data_dir": "."},
+            "--first_task custom: the flags that describe files of your own",
+        ),
+        ({"also_train": ["custom=."]}, "--also_train custom: the flags that describe files of your own"),
+        ({"first_task": "afqmc", "first_data_dir": "/no/such"}, "--first_data_dir /no/such: there is no such folder"),
+    ],
+)
+def test_another_task_is_one_that_its_name_and_a_folder_describe(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        arguments(tmp_path, **settings)
+
+
 @pytest.mark.parametrize("name", ["first_task", "first_data_dir"])
 def test_a_first_task_needs_its_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--first_task NAME and --first_data_dir DIR belong together"):

@@ -141,6 +141,46 @@ def test_another_task_changes_what_the_encoder_learns(places: dict[str, Path], t
     assert not torch.equal(*(state["bert.encoder.layer.0.output.dense.weight"] for state in states))
 
 
+EVENTS = "ccks2020_event_subject"
+
+
+def write_events(directory: Path) -> Path:
+    """The folder of a task whose kind has a loss of its own, and longer inputs than the model has positions."""
+    directory.mkdir()
+    rows = [f"{number}\t房东公司第{number}次资金紧张\t资金紧张\t房东公司\n" for number in range(6)]
+    (directory / "train.data").write_text("".join(rows), encoding="utf-8")
+    (directory / "val.data").write_text(rows[0], encoding="utf-8")
+    return directory
+
+
+@pytest.mark.parametrize("main", ["tnews", EVENTS])
+def test_tasks_with_losses_of_their_own_go_with_others(places: dict[str, Path], tmp_path: Path, main: str) -> None:
+    folders = {"tnews": places["tnews"], EVENTS: write_events(tmp_path / "events")}
+    (other,) = set(folders) - {main}
+    argv = flags(places["model"], folders[main], tmp_path / "run", task=main)
+    more = ("--also_train", f"{other}={folders[other]}", "--r_drop", "1", "--self_distillation", "1")
+    task = get_task(main)
+    summary = finetune(task, parse_arguments([*(flag for flag in argv if flag != "--do_predict"), *more], task))
+    assert summary["also_train"][other].keys() >= {"examples", get_task(other).metric}
+    assert summary["train_steps"] > 0 and task.metric in summary["dev"]
+
+
+def test_other_tasks_are_not_longer_than_the_model_reads(places: dict[str, Path], tmp_path: Path) -> None:
+    events = write_events(tmp_path / "events")
+    assert get_task(EVENTS).defaults.max_seq_length > 128, "the positions of the model"
+    runs(places, tmp_path / "run", "--first_task", EVENTS, "--first_data_dir", str(events), "--max_steps", "1")
+    assert read_json(tmp_path / "run" / "first" / "metrics.json")["settings"]["max_seq_length"] == 128
+
+
+@pytest.mark.parametrize("option", ["--self_distillation", "--r_drop"])
+def test_a_kind_with_a_loss_of_its_own_has_a_teacher_and_two_passes(
+    places: dict[str, Path], tmp_path: Path, option: str
+) -> None:
+    argv = flags(places["model"], write_events(tmp_path / "events"), tmp_path / "run", option, "1", task=EVENTS)
+    task = get_task(EVENTS)
+    assert "f1" in finetune(task, parse_arguments([flag for flag in argv if flag != "--do_predict"], task))["dev"]
+
+
 def test_a_task_cannot_be_its_own_companion(places: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--also_train: a task is there twice: tnews, tnews"):
         runs(places, tmp_path / "run", "--also_train", f"tnews={places['tnews']}")

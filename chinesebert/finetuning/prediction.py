@@ -31,7 +31,7 @@ class Predictor:
         device: where; by default the accelerator of this machine, or the processor.
 
     Raises:
-        InputError: the directory holds no model, or one that is not fine-tuned.
+        InputError: the directory holds no model, or one that is not fine-tuned; or there is no such device.
     """
 
     def __init__(self, directory: str, batch_size: int = 32, device: str | None = None) -> None:
@@ -44,7 +44,11 @@ class Predictor:
         self.lengths = Lengths(*(self.saved[name] for name in ("max_seq_length", "doc_stride", "truncation")))
         self.batch_size = batch_size
         self._model = getattr(chinesebert, self.kind.head).from_pretrained(directory).eval()
-        self._model.to(device or torch.accelerator.current_accelerator() or "cpu")
+        wanted = device or torch.accelerator.current_accelerator() or "cpu"
+        try:
+            self._model.to(wanted)
+        except (RuntimeError, AssertionError) as error:  # the latter where torch was built without it
+            raise InputError(f"--device {wanted}: cannot be used ({str(error).splitlines()[0]}); try cpu") from error
 
     def __call__(self, examples: Sequence[Any]) -> list[Prediction]:
         """A prediction for each example, in their order."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from chinesebert.errors import InputError
+from chinesebert.tasks.definitions.chid import BLANK
 from chinesebert.tasks.examples import (
     CharacterExample,
     ChoiceExample,
@@ -61,7 +62,7 @@ def read_lines_as(example: type[Example], lines: Iterable[str], name: str, pairs
         record = _record(text)
         made = _from_record(example, record, number, where, pairs) if record is not None else None
         made = made or _from_text(example, text, number, where, pairs)
-        yield Line(made.id, text if record is None else shown_text(made), made)
+        yield Line(made.id, text if record is None else shown_text(made), made if _says_something(made) else None)
 
 
 def _record(text: str) -> dict[str, Any] | None:
@@ -74,8 +75,16 @@ def _record(text: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+def _says_something(example: Any) -> bool:
+    """Whether there is any text to predict something of."""
+    texts = (getattr(example, name, None) for name in ("text", "text_pair", "context", "question"))
+    return any(text and text.strip() for text in texts)
+
+
 def _from_record(example: type[Example], record: dict[str, Any], number: int, where: str, pairs: bool) -> Any:
     values: dict[str, Any] = {}
+    if example is ChoiceExample:
+        record, values["blank"] = _with_blank(record)
     for field, names in {**FIELDS[example], **(_OPTIONAL if example is TextExample else {})}.items():
         found = [name for name in (field, *names) if name in record]
         if not found and (field not in _OPTIONAL or pairs):
@@ -85,18 +94,35 @@ def _from_record(example: type[Example], record: dict[str, Any], number: int, wh
     if example is CharacterExample and not 0 <= values["position"] < len(values["text"]):
         raise InputError(f"{where}: `position` is {values['position']}, which is outside of the text")
     identity = record.get("id", number)
+    if isinstance(identity, str):
+        _whole("id", identity, where)
     return example(identity if isinstance(identity, int | str) else number, **values, where=where)
+
+
+def _with_blank(record: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int] | None]:
+    """A record without a question whose context has the one blank of ChID (#idiom#), which is what is asked."""
+    context = record.get("context")
+    blanks = list(BLANK.finditer(context)) if isinstance(context, str) and not record.get("question") else []
+    return ({**record, "question": ""}, blanks[0].span()) if len(blanks) == 1 else (record, None)
 
 
 def _checked(field: str, value: Any, where: str) -> Any:
     if field == "choices":
         if not isinstance(value, list) or not value or not all(isinstance(choice, str) for choice in value):
             raise InputError(f"{where}: `choices` must be a list of texts")
-        return tuple(value)
+        return tuple(_whole(field, choice, where) for choice in value)
     wanted = int if field == "position" else str
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise InputError(f"{where}: `{field}` must be {'a number' if wanted is int else 'a text'}")
-    return value
+    return _whole(field, value, where) if isinstance(value, str) else value
+
+
+def _whole(field: str, text: str, where: str) -> str:
+    """A text that UTF-8 can write: escapes in JSON may hold half a character."""
+    half = next((character for character in text if "\ud800" <= character <= "\udfff"), None)
+    if half is not None:
+        raise InputError(f"{where}: `{field}` has half a character, \\u{ord(half):x}; write the whole of it")
+    return text
 
 
 def _from_text(example: type[Example], text: str, number: int, where: str, pairs: bool) -> Any:
@@ -134,6 +160,7 @@ def needed(example: type[Example], pairs: bool) -> str:
 
 def shown_text(example: Any) -> Any:
     """The text of an example as output shows it: a text, or the texts by their names."""
-    names = [*FIELDS[type(example)], *(_OPTIONAL if isinstance(example, TextExample) else ())]
+    fields = next(FIELDS[kind] for kind in type(example).__mro__ if kind in FIELDS)  # tasks have classes of their own
+    names = [*fields, *(_OPTIONAL if isinstance(example, TextExample) else ())]
     values = {name: getattr(example, name) for name in names if getattr(example, name) is not None}
     return values["text"] if list(values) == ["text"] else values

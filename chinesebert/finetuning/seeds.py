@@ -113,7 +113,20 @@ def aggregated(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if split in first:
             values = {name: [summary[split][name] for summary in summaries] for name in figures_of(first, split)}
             together[split] = {**first[split], **{name: _statistics(found) for name, found in values.items()}}
+    if "also_train" in first:
+        together["also_train"] = _of_other_tasks([summary["also_train"] for summary in summaries])
     return together
+
+
+def _of_other_tasks(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of the tasks that were trained along, as those of the task itself."""
+    return {
+        task: {
+            **found,
+            **{name: _statistics([each[task][name] for each in figures]) for name in figures_of(figures[0], task)},
+        }
+        for task, found in figures[0].items()
+    }
 
 
 def _dev_figure(summary: Mapping[str, Any]) -> float:

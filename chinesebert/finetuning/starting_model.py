@@ -1,6 +1,7 @@
 """The model that a run begins with: encoder from a pretrained directory, head for the task."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,35 @@ def load_tokenizer(source: str) -> chinesebert.ChineseBertTokenizer:
 
 
 def saved_task(source: str) -> dict[str, Any]:
-    """What a fine-tuned directory says about its task, as ``starting_model`` writes it; {} for other directories."""
-    config = Path(source) / "config.json"
-    if not config.is_file():
+    """What a fine-tuned directory says about its task, as ``starting_model`` writes it; {} for other directories.
+
+    Raises:
+        InputError: its ``config.json`` cannot be read.
+    """
+    return _configuration(source).get("finetuning") or {}
+
+
+def _configuration(source: str) -> dict[str, Any]:
+    """What ``config.json`` of a directory says; {} where there is none.
+
+    Raises:
+        InputError: it is not a JSON object.
+    """
+    path = Path(source) / "config.json"
+    if not path.is_file():
         return {}
-    return getattr(chinesebert.ChineseBertConfig.from_json_file(config), "finetuning", None) or {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}); copy the model again from where it is from") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: is not a JSON object; copy the model again from where it is from")
+    return values
+
+
+def positions_of(source: str) -> int:
+    """How many tokens an input of a model directory can have; 512, BERT's, where its configuration does not say."""
+    return int(_configuration(source).get("max_position_embeddings", 512))
 
 
 def starting_model(

@@ -59,7 +59,7 @@ class FinetuningTrainer(Trainer):
             eval_dataset=eval_dataset,
             data_collator=kind.collate,
             compute_metrics=self._score_dev if eval_dataset is not None else None,
-            compute_loss_func=kind.loss_of_labels if kind.own_loss else None,
+            compute_loss_func=kind.loss_of_labels if kind.own_loss and not isinstance(model, SharedEncoder) else None,
             preprocess_logits_for_metrics=kind.keep,
             **kwargs,
         )
@@ -141,27 +141,34 @@ class FinetuningTrainer(Trainer):
         if pairs:
             inputs = twice(inputs)
             num_items_in_batch = None if num_items_in_batch is None else 2 * num_items_in_batch
-        # A copy, since label smoothing takes the labels out.
-        loss, outputs = super().compute_loss(model, dict(inputs), True, num_items_in_batch)
-        own = self._kind_of(inputs).loss(outputs, inputs)
-        loss = loss if own is None else own
+        kind = self._kind_of(inputs)
+        loss, outputs = self._loss_of_task(kind, model, inputs, num_items_in_batch)
         if pairs:
-            gaps = divergence(outputs, inputs)
+            gaps = divergence(outputs, inputs, kind.prior)
             pairs_in_batch = None if num_items_in_batch is None else num_items_in_batch / 2
             loss = loss + self.args.r_drop * self._mean(gaps, pairs_in_batch)
         if model.training and self.teacher is not None and self.teacher.exists:
-            gaps = self._distance_to_teacher(self.teacher, outputs, inputs)
+            gaps = self._distance_to_teacher(self.teacher, kind, outputs, inputs)
             loss = loss + self.args.self_distillation * self._mean(gaps, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
+
+    def _loss_of_task(self, kind: Kind, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
+        if kind.own_loss and self.compute_loss_func is None:  # of several tasks, which have a loss each
+            outputs = model(**_without_labels(inputs))
+            return kind.loss_of_labels(outputs, inputs["labels"]), outputs
+        # A copy, since label smoothing takes the labels out.
+        loss, outputs = super().compute_loss(model, dict(inputs), True, num_items_in_batch)
+        own = kind.loss(outputs, inputs)
+        return (loss if own is None else own), outputs
 
     def _kind_of(self, inputs: dict[str, Any]) -> Kind:
         if isinstance(self.train_dataset, TaskMixture):
             return self.train_dataset.datasets[inputs.get("task", 0)].kind
         return self.kind
 
-    def _distance_to_teacher(self, teacher: Teacher, outputs: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    def _distance_to_teacher(self, teacher: Teacher, kind: Kind, outputs: Any, inputs: dict[str, Any]) -> torch.Tensor:
         with torch.no_grad(), self.accelerator.autocast():
-            wanted = teacher.model(**inputs)
+            wanted = teacher.model(**(_without_labels(inputs) if kind.own_loss else inputs))
         return distances(score_rows(outputs, inputs), score_rows(wanted, inputs))
 
     def _mean(self, values: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
@@ -246,6 +253,10 @@ class FinetuningTrainer(Trainer):
         output = self.predict(dataset)
         self.compute_metrics = scorer
         return decoded(dataset, output.predictions)
+
+
+def _without_labels(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name != "labels"}
 
 
 def decoded(dataset: BertDataset, scores: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.arguments import FinetuningArguments
-from chinesebert.finetuning.starting_model import starting_model
+from chinesebert.finetuning.starting_model import positions_of, starting_model
 from chinesebert.finetuning.trainer import FinetuningTrainer, score
 from chinesebert.finetuning.transfer.settings import config_changes
 from chinesebert.tasks.dataset import BertDataset, labels_of, require_labels
@@ -30,7 +30,8 @@ class Companion:
 
 
 def companions(args: FinetuningArguments, tokenizer: Any) -> list[Companion]:
-    """The tasks of ``--also_train``, read and encoded, each with the lengths that its hyper-parameters say.
+    """The tasks of ``--also_train``, read and encoded, each with the lengths that its hyper-parameters say, or shorter
+    where the model has fewer positions.
 
     Args:
         args: the settings of the run.
@@ -55,7 +56,8 @@ def _companion(task: Task, folder: Path, args: FinetuningArguments, tokenizer: A
         raise missing_split(task, folder, "train")
     examples = {split: read_split(task, paths) if paths else [] for split, paths in files.items()}
     kind = KINDS[task.kind](list(task.labels) if task.labels is not None else labels_of(examples["train"]))
-    lengths = Lengths(task.defaults.max_seq_length, task.defaults.doc_stride, args.truncation)  # type: ignore[arg-type]
+    longest = min(task.defaults.max_seq_length, positions_of(str(args.model_name_or_path)))
+    lengths = Lengths(longest, task.defaults.doc_stride, args.truncation)  # type: ignore[arg-type]  # checked
     kind.learn(examples["train"])
     datasets = {}
     for split, what in (("train", "training"), ("dev", "evaluation")):
@@ -68,7 +70,7 @@ def _companion(task: Task, folder: Path, args: FinetuningArguments, tokenizer: A
 def companion_model(companion: Companion, args: FinetuningArguments) -> Any:
     """The task's model before training: its head, on an encoder that gives way to that of the main task."""
     source, changes = str(args.model_name_or_path), config_changes(args)
-    return starting_model(source, companion.kind, companion.task.name, companion.lengths, False, changes)
+    return starting_model(source, companion.kind, companion.task.name, companion.lengths, args.random_weights, changes)
 
 
 def companion_figures(companion: Companion, args: FinetuningArguments, tokenizer: Any) -> dict[str, Any]:

@@ -15,14 +15,15 @@ def twice(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def divergence(outputs: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def divergence(outputs: Any, inputs: dict[str, torch.Tensor], prior: float = 0.0) -> torch.Tensor:
     """For each row of the first half, the mean of both Kullback–Leibler divergences to its twin, ``[N]``.
 
     Args:
         outputs, inputs: those of a batch that ``twice`` made.
+        prior: see ``score_rows``.
     """
     tables = []
-    for rows in score_rows(outputs, inputs):
+    for rows in score_rows(outputs, inputs, prior):
         one, other = rows.log_softmax(dim=-1).chunk(2)
         tables.append((_kl(one, other) + _kl(other, one)) / 2)
     return torch.stack(tables).mean(dim=0)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from chinesebert.configuration_chinesebert import HeadLayers
 from chinesebert.errors import InputError
+from chinesebert.tasks.custom import NAME as CUSTOM
 
 AVERAGES = ("ema", "last")
 EVERY_EPOCH = "epoch"
@@ -110,12 +111,25 @@ def _check_values(args: TransferArguments) -> None:
 def _check_tasks(args: TransferArguments) -> None:
     if (args.first_task is None) != (args.first_data_dir is None):
         raise InputError("--first_task NAME and --first_data_dir DIR belong together: give both")
+    if args.first_task is not None:
+        _check_other("--first_task", args.first_task)
+        if not Path(str(args.first_data_dir)).is_dir():
+            raise InputError(f"--first_data_dir {args.first_data_dir}: there is no such folder")
     for given in args.also_train:
         name, _, folder = given.partition("=")
         if not (name and folder):
             raise InputError(f"--also_train {given}: give NAME=DIR, the name of a task and the folder of its files")
         if not Path(folder).is_dir():
             raise InputError(f"--also_train {given}: there is no folder {folder}")
+        _check_other("--also_train", name)
+
+
+def _check_other(flag: str, name: str) -> None:
+    if name.lower() == CUSTOM:
+        raise InputError(
+            f"{flag} {name}: the flags that describe files of your own are those of --task; make {name} the --task, or "
+            "train it by itself and begin with its output (--model_name_or_path)"
+        )
 
 
 #: Pairs of options that do not go together, and why.

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from chinesebert.finetuning.starting_model import positions_of
 from chinesebert.finetuning.transfer.settings import TransferArguments
 from chinesebert.tasks.splits import find_split
 from chinesebert.tasks.task import Task
@@ -28,6 +29,7 @@ def first_settings(task: Task, args: Any, hyperparameters: dict[str, Any]) -> An
         setattr(first, name, item.default if item.default_factory is dataclasses.MISSING else item.default_factory())
     for name, value in hyperparameters.items():
         setattr(first, name, value)
+    first.max_seq_length = min(first.max_seq_length, positions_of(str(args.model_name_or_path)))
     first.task, first.data_dir = task.name, args.first_data_dir
     first.train_file, first.dev_file, first.test_file = [], [], []
     first.output_dir = str(Path(args.output_dir) / FIRST)

@@ -59,6 +59,7 @@ class Kind(ABC):
     head: ClassVar[str]  # the model class in ``chinesebert`` that is trained
     has_labels: ClassVar[bool] = True  # whether the head's size follows from labels
     own_loss: ClassVar[bool] = False  # whether the head cannot read ``labels``, and ``loss_of_labels`` is the loss
+    prior: ClassVar[float] = 0.0  # what its loss and its predictions add to the scores of the head
     example: ClassVar[type[Example]] = TextExample  # what its examples are
 
     def __init__(self, labels: Sequence[str] = ()) -> None:

@@ -28,6 +28,7 @@ class Choice(Kind):
     name = "choice"
     head = "ChineseBertForMultipleChoice"
     has_labels = False
+    example = ChoiceExample
     unique = False
 
     def encode(self, examples: Sequence[ChoiceExample], tokenizer: Any, lengths: Lengths) -> Encoded:

@@ -31,6 +31,7 @@ class Pointers(SpanKind):
     name = "pointers"
     each_label_scored = False  # there are dozens
     own_loss = True
+    prior = _PRIOR
 
     def output_names(self) -> list[str]:
         """``start-`` and ``end-`` of each label."""

@@ -37,6 +37,7 @@ class Reading(Kind):
     name = "reading"
     head = "ChineseBertForQuestionAnswering"
     has_labels = False
+    example = ReadingExample
     n_best_size = 20
     max_answer_length = 50
 

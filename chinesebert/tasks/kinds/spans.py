@@ -23,6 +23,7 @@ class SpanKind(Kind):
     """
 
     head = "ChineseBertForTokenClassification"
+    example = SpanExample
     each_label_scored: ClassVar[bool] = True  # whether ``score`` has a figure for each label too
 
     def encode(self, examples: Sequence[SpanExample], tokenizer: Any, lengths: Lengths) -> Encoded:
