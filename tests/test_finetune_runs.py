@@ -478,8 +478,8 @@ def test_where_published_ids_have_gaps_the_server_gets_those_of_the_records_in_t
     assert main("clue", flags(model, tmp_path, tmp_path / "out", task="afqmc,tnews")) == 0
     with zipfile.ZipFile(tmp_path / "out" / "submit.zip") as archive:
         assert archive.namelist() == ["afqmc_predict.json", "tnews11_predict.json"]
-    predicted = read_jsonl(tmp_path / "out" / "tnews" / "predictions.jsonl")
-    submitted = read_jsonl(tmp_path / "out" / "tnews" / "tnews11_predict.json")
+    predicted = read_records(tmp_path / "out" / "tnews" / "predictions.jsonl")
+    submitted = read_records(tmp_path / "out" / "tnews" / "tnews11_predict.json")
     assert [line["id"] for line in predicted] == [record["id"] for record in records]
     assert submitted == [{"id": n, "label": line["prediction"]} for n, line in enumerate(predicted)]
 

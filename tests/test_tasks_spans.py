@@ -19,7 +19,8 @@ from chinesebert.tasks.segmented import read_segmented, read_treebank
 from chinesebert.tasks.span_files import read_spans
 from chinesebert.tasks.span_records import read_span_records
 from chinesebert.tasks.splits import find_split, read_split
-from tests.span_runs import spans, tagged, write, write_records
+from tests.finetuning_runs import write, write_records
+from tests.span_runs import spans, tagged
 
 TEXT = "张三在北京"
 FOUND = spans((0, 2, "PER"), (3, 5, "LOC"))
