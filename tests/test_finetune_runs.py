@@ -238,6 +238,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert figures[0] == figures[1]
 
 
+def test_a_signal_ends_all_tasks(model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = flags(model, data, tmp_path, "--num_train_epochs", "6", task="tnews,afqmc")
+    assert main_with_signal(argv, signal.SIGTERM) == 143
+    assert "Traceback" not in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["tnews"]
+    assert main("clue", argv) == 0
+    assert f"goes on from {tmp_path / 'tnews'}" in capsys.readouterr().err
+    assert (tmp_path / "submit.zip").exists()
+
+
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,8 @@ from chinesebert.finetuning.process import say
 from chinesebert.training.stopping import StopRequest
 
 
-class Interrupted(Exception):
-    """A signal has ended the run.
+class Interrupted(BaseException):
+    """A signal has ended the run; as KeyboardInterrupt, nothing that handles errors takes it for one.
 
     Attributes:
         signal: which.
