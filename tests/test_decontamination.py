@@ -419,6 +419,7 @@ def test_a_damaged_index_is_refused(index_of: Callable[..., Path]) -> None:
         contains(index, QUESTION)
 
 
+@pytest.mark.slow
 def test_a_corpus_that_was_freed_of_the_tasks_stays_nearly_whole(shared: Path, tmp_path: Path) -> None:
     report = build_index([shared / "data" / "tasks"], tmp_path)
     assert report.files > 100

@@ -170,6 +170,7 @@ def test_an_image_does_not_depend_on_the_other_tokens(fonts, glyphs):
     assert np.array_equal(alone.images[0], glyphs.images[TOKENS.index("東")])
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_workers(monkeypatch):
     chain = (glyph.Font(FONTS / "xingkai.woff2"), glyph.Font(FONTS / "xingkai-mouhitsu.woff2", stroke=0.2))
     fonts = FontSet((glyph.Channel("running", chain),) * 3)

@@ -1037,6 +1037,7 @@ def test_a_disk_may_fill_up_again_and_again(run: Run, small_disk: Callable[[str]
 # ------------------------------------------------------------------------------------------------------------- progress
 
 
+@pytest.mark.slow
 def test_the_progress_bar_shows_documents_speed_and_time_left(tmp_path: Path, run: Run) -> None:
     terminal, end = pty.openpty()
     ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))

@@ -170,6 +170,7 @@ def test_the_report_names_the_line_of_a_bad_cloze_sentence(
     assert f"{sentences}:2: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint_with_the_same_bits(run: Path, recipe: Settings, tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
@@ -197,7 +198,9 @@ def test_corpora_are_mixed_by_weight(
     assert logged == sorted(logged)
 
 
-@pytest.mark.parametrize("number", [0, 2, 3])
+@pytest.mark.parametrize(
+    "number", [pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3]
+)
 def test_every_zero_stage_measures_the_same(
     run: Path, rank_server: RankServer, recipe: Settings, tmp_path: Path, number: int
 ) -> None:

@@ -207,6 +207,7 @@ def one_node(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -
     return directory
 
 
+@pytest.mark.slow
 def test_two_nodes_train_to_the_losses_of_one(one_node: Path, recipe: dict[str, Any], tmp_path: Path) -> None:
     """A launcher on each, without ssh, a rank each."""
     nodes = start_nodes(written(recipe, tmp_path), tmp_path)
