@@ -18,6 +18,7 @@ from transformers import pipeline
 from chinesebert.errors import InputError
 from chinesebert.finetuning.announcements import shown
 from chinesebert.finetuning.arguments import parse_arguments
+from chinesebert.finetuning.data import read_splits
 from chinesebert.finetuning.main import main
 from chinesebert.finetuning.progress import log_line
 from chinesebert.finetuning.seeds import aggregated
@@ -492,6 +493,26 @@ def test_where_published_ids_have_gaps_the_server_gets_those_of_the_records_in_t
     submitted = read_records(tmp_path / "out" / "tnews" / "tnews11_predict.json")
     assert [line["id"] for line in predicted] == [record["id"] for record in records]
     assert submitted == [{"id": n, "label": line["prediction"]} for n, line in enumerate(predicted)]
+
+
+def test_what_is_trained_on_is_not_taken_for_another_split(model: Path, tmp_path: Path) -> None:
+    write_records(tmp_path / "tnews" / "dev.json", titles())
+    trained = ("--train_file", str(tmp_path / "tnews" / "dev.json"), "--validation_share", "0.25")
+    argv = flags(model, tmp_path / "tnews", tmp_path / "out", *trained)
+    splits = read_splits(get_task("tnews"), parse_arguments([flag for flag in argv if flag != "--do_predict"]))
+    texts = [{example.text for example in examples} for examples in (splits.train, splits.dev)]
+    assert [len(found) for found in texts] == [9, 3]
+    assert not texts[0] & texts[1]
+
+
+def test_a_split_that_is_trained_on_is_told(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = str(data / "tnews" / "train.json")
+    read_splits(
+        get_task("tnews"), parse_arguments(flags(model, data / "tnews", tmp_path, "--dev_file", same, task="tnews"))
+    )
+    assert f"warning: {same}: is trained on, and is the dev split too" in capsys.readouterr().err
 
 
 def test_files_of_one_task_are_not_given_to_several(

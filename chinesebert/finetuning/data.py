@@ -9,6 +9,7 @@ from typing import Any
 
 from chinesebert.errors import InputError
 from chinesebert.finetuning.arguments import FinetuningArguments
+from chinesebert.finetuning.process import say
 from chinesebert.tasks.dataset import labels_of
 from chinesebert.tasks.splits import find_split, missing_split, read_split, without_empty
 from chinesebert.tasks.task import Task
@@ -65,6 +66,8 @@ def _read(task: Task, args: FinetuningArguments, split: str, splits: Splits, nee
     files = [Path(name) for name in getattr(args, f"{split}_file")]
     if not files and args.data_dir:
         files = find_split(task, Path(args.data_dir), split)
+        if _trained_on(files, splits):  # --train_file names what is published as another split
+            files = []
         if not files and needed:
             raise InputError(f"{missing_split(task, Path(args.data_dir), split)}{_hint(split, args)}")
     if not files and needed:
@@ -72,8 +75,14 @@ def _read(task: Task, args: FinetuningArguments, split: str, splits: Splits, nee
             f"there is no {split} file: give --data_dir DIR with the files of {task.name}, or --{split}_file FILE"
             f"{_hint(split, args)}"
         )
+    for path in _trained_on(files, splits):
+        say(f"warning: {path}: is trained on, and is the {split} split too: its figures say nothing about other texts")
     splits.files[split] = files
     return read_split(task, files, ids_count=split == "test") if files else []
+
+
+def _trained_on(files: Sequence[Path], splits: Splits) -> set[Path]:
+    return {path.resolve() for path in files} & {path.resolve() for path in splits.files.get("train", [])}
 
 
 def _hint(split: str, args: FinetuningArguments) -> str:
