@@ -54,12 +54,12 @@ class Experiment:
 EXPERIMENTS = (
     Experiment("afqmc", "clue", "afqmc", f"--train_file {{}}/dev.json {_ONE_SPLIT}"),
     Experiment("bustm", "clue", "bustm", "--train_file {}/oppo_dev.tsv"),
-    Experiment("c3", "clue", "c3", "--max_seq_length 192 --max_train_samples 1500 --num_train_epochs 2"),
-    Experiment("chid", "clue", "chid", "--num_train_epochs 10"),
+    Experiment("c3", "clue", "c3", "--max_seq_length 192 --max_train_samples 800 --max_eval_samples 500"),
+    Experiment("chid", "clue", "chid", "--num_train_epochs 10 --max_eval_samples 500"),
     Experiment("cluener", "clue", "cluener"),
-    Experiment("cluewsc2020", "clue", "cluewsc", _FEW),
+    Experiment("cluewsc2020", "clue", "cluewsc", f"{_FEW} --num_train_epochs 10"),
     Experiment("cmrc2018", "clue", "cmrc2018", "--train_file {}/cmrc2018_dev.json --dev_file {}/cmrc2018_trial.json "
-               f"--max_seq_length 256 --max_train_samples 800 {_NO_TEST}"),
+               f"--max_seq_length 256 --max_train_samples 500 --max_eval_samples 400 {_NO_TEST}"),
     Experiment("csl", "clue", "csl", _FEW),
     Experiment("eprstmt", "clue", "eprstmt", _FEW),
     Experiment("iflytek", "clue", "iflytek", "--num_train_epochs 5"),
