@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=DIR", help="NAME=random:DIR draws weights")
     parser.add_argument("--tasks", nargs="+", default=[], help="only these")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores")
-    parser.add_argument("--flags", default="", help="for all runs, on top of theirs")
+    parser.add_argument("--flags", default="", help="for all runs, on top of theirs: --flags=\"--bf16\"")
     return parser
 
 
