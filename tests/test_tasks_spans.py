@@ -95,6 +95,37 @@ def test_columns_between_character_and_tag_are_passed_over(tmp_path: Path) -> No
     assert (example.text, example.spans) == ("张三", spans((0, 2, "PER")))
 
 
+@pytest.mark.parametrize("names", ["text_a\tlabel\n", ""])
+def test_texts_of_msra_as_ernie_has_them_are_a_line_each(names: str, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "train.tsv", f"{names}" + "张\x02三\x02在\x02北\x02京\tB-PER\x02I-PER\x02O\x02B-LOC\x02I-LOC\n" * 2
+    )
+    assert find_split(get_task("msra_ner"), tmp_path, "train") == [path]
+    assert [(example.id, example.text, example.spans) for example in read("msra_ner", path)] == [
+        (0, TEXT, FOUND),
+        (1, TEXT, FOUND),
+    ]
+
+
+def test_texts_on_lines_without_tags_have_no_spans(tmp_path: Path) -> None:
+    path = write(tmp_path / "test.tsv", "text_a\n张\x02三\n。\n李\x02四\n")
+    texts = [(example.text, example.spans) for example in read_conll(path)]
+    assert texts == [("张三", None), ("。", None), ("李四", None)]
+
+
+def test_a_text_with_more_characters_than_tags_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.tsv", "张\x02三\tB-PER\x02I-PER\n李\x02四\tO\n")
+    with pytest.raises(InputError, match=r"train\.tsv:2: has 2 characters, but 1 tags"):
+        list(read_conll(path))
+
+
+@pytest.mark.parametrize("task", ["msra_ner", "ontonotes4", "resume_ner", "weibo_ner"])
+@pytest.mark.parametrize("name", ["dev.txt", "dev.bmes", "val.conll"])
+def test_tag_files_under_usual_names_are_found(task: str, name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, tagged(TEXT, ["O"] * len(TEXT), " "))
+    assert find_split(get_task(task), tmp_path, "dev") == [path]
+
+
 def test_digits_glued_to_all_characters_are_taken_off(tmp_path: Path) -> None:
     (example,) = read_conll(write(tmp_path / "x", "北0\tB-A\n京1\tI-A\n20\tO\n01\tO\ne12\tO\n\ufffd\ufffd0\tO\n"))
     assert (example.text, example.spans) == ("北京20e\ufffd\ufffd", spans((0, 2, "A")))

@@ -11,6 +11,10 @@ from chinesebert.tasks.files import read_lines
 
 # B(egin), I(nside) or M(iddle), E(nd) or L(ast), S(ingle) or U(nit), then the label.
 _TAG = re.compile(r"([BIMELSU])(?:[-_](.+))?", re.IGNORECASE)
+# Between the characters, and between the tags, of a text on one line, as MSRA is published with ERNIE and PaddleNLP.
+_GLUE = "\x02"
+# The line of names above such texts.
+_NAMES = ("text_a\tlabel", "text_a")
 # A character (or what is left of one) and its place in its word, as the raw Weibo release has them: 口0, 罗1.
 _GLUED = re.compile(r"(.\D*)\d+", re.DOTALL)
 
@@ -25,7 +29,8 @@ class _Line:
 def read_conll(path: Path, labels: Mapping[str, str] | None = None, bare: str | None = None) -> Iterator[SpanExample]:
     """The texts of a tag file, numbered from 0; a text is its characters without anything between them.
 
-    Read are ``character tag`` and ``character<TAB>tag``; with further columns between the two, these are passed over.
+    Read are ``character tag`` and ``character<TAB>tag``; with further columns between the two, these are passed over;
+    and a text a line, its characters, a tab and its tags, with U+0002 between them, under a line of names or none.
     Tags may be BIO, BMES, BIOES, BMESO or BILOU. A span ends where the next tag does not go on with it; one that begins
     without a B (published files have some) begins there, as conlleval and seqeval read it. Digits that number the
     characters of a word, glued to all of them, are taken off. Texts without tags, in a file without any, have no spans.
@@ -53,7 +58,13 @@ def read_conll(path: Path, labels: Mapping[str, str] | None = None, bare: str | 
 
 def _lines(path: Path) -> Iterator[_Line | None]:
     """Each line's character and tag; None for what separates texts."""
-    for where, line in read_lines(path):
+    lines = list(read_lines(path))
+    if any(_GLUE in line for _, line in lines):
+        names = lines[0][1].lower() in _NAMES
+        for where, line in lines[names:]:
+            yield from _whole_text(where, line)
+        return
+    for where, line in lines:
         if not line.strip() or line.startswith("-DOCSTART-"):
             yield None
             continue
@@ -63,6 +74,20 @@ def _lines(path: Path) -> Iterator[_Line | None]:
         first, *rest = line[1:].rstrip().split(separator)  # the first character may be white space itself
         token = (line[0] + first).rstrip() or line[0]
         yield _Line(where, token, rest[-1].strip() if rest else None)
+
+
+def _whole_text(where: str, line: str) -> Iterator[_Line | None]:
+    """The characters of a text that is a line, and the end of it; nothing of an empty line."""
+    if not line.strip():
+        return
+    text, separator, given = line.partition("\t")
+    characters = text.split(_GLUE)
+    tags: list[str | None] = [*given.strip().split(_GLUE)] if separator else [None] * len(characters)
+    if len(tags) != len(characters):
+        raise InputError(f"{where}: has {len(characters)} characters, but {len(tags)} tags")
+    for character, tag in zip(characters, tags, strict=True):
+        yield _Line(where, character, tag)
+    yield None
 
 
 def _sentences(lines: Iterable[_Line | None]) -> Iterator[list[_Line]]:

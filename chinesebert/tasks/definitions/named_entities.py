@@ -1,7 +1,15 @@
 """Named entities in tag files: Weibo, OntoNotes 4 (both in the ChineseBERT paper), MSRA, Resume."""
 
 from chinesebert.tasks.conll import read_conll
-from chinesebert.tasks.task import Defaults, Task
+from chinesebert.tasks.task import SPLITS, Defaults, Task
+
+
+def _usual(split: str) -> tuple[str, ...]:
+    """Names that tag files have everywhere, after those that a set was published under."""
+    endings = ("char.bmes", "bmes", "char.bio", "bio", "conll", "txt", "tsv")
+    names = ("dev", "val", "valid") if split == "dev" else (split,)
+    return tuple(f"{name}.{ending}" for name in names for ending in endings)
+
 
 _WEIBO = tuple(f"{kind}.{form}" for kind in ("GPE", "LOC", "ORG", "PER") for form in ("NAM", "NOM"))
 
@@ -15,9 +23,10 @@ TASKS = [
             # As Peng and Dredze published it, and as LatticeLSTM's successors and the ChineseBERT authors use it.
             split: (
                 *(f"weiboNER_2nd_conll.{split}", f"weiboNER_2nd_conll.{split}.txt", f"weiboNER.conll.{split}"),
-                *(f"{split}.all.bmes", f"{split}.char.bmes"),
+                f"{split}.all.bmes",
+                *_usual(split),
             )
-            for split in ("train", "dev", "test")
+            for split in SPLITS
         },
         read=read_conll,
         metric="f1",
@@ -38,7 +47,7 @@ TASKS = [
         title="names in news, 4 types",
         suite="paper",
         kind="tagging",
-        files={split: (f"{split}.char.bmes", f"{split}.bmes") for split in ("train", "dev", "test")},
+        files={split: _usual(split) for split in SPLITS},
         read=read_conll,
         metric="f1",
         labels=("GPE", "LOC", "ORG", "PER"),
@@ -60,16 +69,12 @@ TASKS = [
         suite="paper",
         kind="tagging",
         files={
-            "train": (
-                "train.char.bmes",
-                "train_dev.char.bmes",
-                "train.char.bio",
-                "msra_train_bio.txt",
-                "msra_train_bio",
-                "example.train",
-            ),
-            "dev": ("dev.char.bmes", "dev.char.bio", "msra_dev_bio.txt", "msra_dev_bio", "example.dev"),
-            "test": ("test.char.bmes", "test.char.bio", "msra_test_bio.txt", "msra_test_bio", "example.test"),
+            split: (
+                *(f"msra_{split}_bio.txt", f"msra_{split}_bio", f"example.{split}"),
+                *_usual(split),
+                *(("train_dev.char.bmes",) if split == "train" else ()),
+            )
+            for split in SPLITS
         },
         read=read_conll,
         metric="f1",  # labels are NR, NS and NT in one published form, PER, LOC and ORG in another
@@ -88,7 +93,7 @@ TASKS = [
         title="names, titles, education in résumés, 8 types",
         suite="paper",
         kind="tagging",
-        files={split: (f"{split}.char.bmes",) for split in ("train", "dev", "test")},
+        files={split: _usual(split) for split in SPLITS},
         read=read_conll,
         metric="f1",
         labels=("CONT", "EDU", "LOC", "NAME", "ORG", "PRO", "RACE", "TITLE"),
