@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def test_a_test_file_without_answers_can_be_predicted(tmp_path: Path, answers: A
         (squad(question(), question()), "T_0_Q_0.*the id T_0_Q_0 occurs twice"),
         (squad(question(), context=" \n"), "T_0_Q_0.*the context is empty"),
         (squad(question(answers=[("火车站", 3)])), "T_0_Q_0.*'火车站' does not stand in the context"),
-        (squad(question() | {"is_impossible": True}), "is_impossible"),
+        (squad(question() | {"is_impossible": True}), "1 of 1 questions .*T_0_Q_0, is_impossible.*cannot be learned"),
+        (squad(question(answers=[("YES", -1)])), "1 of 1 questions .*T_0_Q_0, answered by YES"),
         (squad({"id": "x"}), "entry 1, x: has no `question`"),
         (squad(question(answers=[(5, 3)])), "T_0_Q_0: an answer is"),
         ([{"sentence": "甲", "label": "1"}], "entry 1: has no `context`"),
@@ -140,6 +142,30 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: Any, said: str) -> None
     path = written(tmp_path / "dev.json", content)
     with pytest.raises(InputError, match=rf"{path}.*{said}"):
         read(path)
+
+
+def test_questions_without_a_span_for_an_answer_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("chinesebert"), "propagate", True)
+    questions = [
+        question("1") | {"is_impossible": "false"},  # as text, as CJRC has it
+        question("2", answers=[("YES", -1)]) | {"is_impossible": "false"},
+        question("3", answers=[]) | {"is_impossible": "true"},
+        question("4", answers=[]) | {"is_impossible": True},
+        question("5"),
+    ]
+    path = written(tmp_path / "big_train_data.json", squad(*questions))
+    assert [example.id for example in read(path)] == ["1", "5"]
+    [told] = caplog.messages
+    assert told.startswith(f"{path}: 3 of 5 questions") and "2, answered by YES" in told
+
+
+def test_a_span_that_reads_no_is_an_answer(tmp_path: Path) -> None:
+    context = "公司名为NO乐队。"
+    record = squad(question(answers=[("NO", 4)]), context=context)
+    [example] = read(written(tmp_path / "dev.json", record))
+    assert example.answers == (Answer("NO", 4),)
 
 
 def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:

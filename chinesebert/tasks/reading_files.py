@@ -5,12 +5,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import logging
+
 from chinesebert.errors import InputError
 from chinesebert.tasks.examples import Answer, ReadingExample
 from chinesebert.tasks.files import field_of, read_json, read_records, read_text, text_of
 
-#: id, question, and answers: (text, where it begins or None); None where the file has no answers.
-Question = tuple[str, str, list[tuple[str, int | None]] | None]
+logger = logging.get_logger(__name__)
+
+#: id, question, and answers: (text, where it begins or None); None where the file has no answers. Last, why it has no
+#: span for an answer; "" if it has.
+Question = tuple[str, str, list[tuple[str, int | None]] | None, str]
+
+# Answers of CJRC (CAIL 2019 and 2020) to questions that ask whether something is so.
+_VERDICTS = {"yes", "no", "unknown"}
 
 
 def read_reading(path: Path) -> Iterator[ReadingExample]:
@@ -27,19 +35,44 @@ def read_reading(path: Path) -> Iterator[ReadingExample]:
     stand nowhere in the context (in CMRC 2018's dev file 2 % of them) count when predictions are scored, and have the
     start -1.
 
+    Questions whose answer is no span of the context are left out, and a warning says how many: those with
+    ``is_impossible``, as in SQuAD 2, and those answered by YES or NO alone, as CJRC has some.
+
     Raises:
-        InputError: the file has another form, a context is empty, an id occurs twice, or none of the references of a
-            question stands in its context.
+        InputError: the file has another form, a context is empty, an id occurs twice, none of the references of a
+            question stands in its context, or no question is left.
     """
     seen: dict[str, str] = {}
-    for where, context, (name, question, answers) in _questions(path):
+    left_out: list[str] = []
+    for where, context, (name, question, answers, fault) in _questions(path):
         if not context.strip():
             raise InputError(f"{where}: the context is empty; take the question out, or give its context")
         if name in seen:
             raise InputError(f"{where}: the id {name} occurs twice; give each question one of its own")
         seen[name] = where
+        fault = fault or _verdict(context, answers)
+        if fault:
+            left_out.append(f"{where}, {fault}")
+            continue
         placed = None if answers is None else _placed(context, answers, where)
         yield ReadingExample(name, context, question, placed, where=where)
+    _tell_left_out(path, left_out, len(seen))
+
+
+def _tell_left_out(path: Path, left_out: Sequence[str], total: int) -> None:
+    if not left_out:
+        return
+    said = f"{path}: {len(left_out)} of {total} questions have no answer in their context (the first: {left_out[0]})"
+    if len(left_out) == total:
+        raise InputError(f"{said}; questions without a span for an answer cannot be learned or scored")
+    logger.warning(f"{said}; they are left out: scores and predictions are those of the others")
+
+
+def _verdict(context: str, answers: Sequence[tuple[str, int | None]] | None) -> str:
+    """What a question is answered by that only says whether something is so; "" where it is answered by a span."""
+    texts = {text for text, _ in answers or ()}
+    only = {text.lower() for text in texts} <= _VERDICTS and not any(text in context for text in texts)
+    return f"answered by {min(texts)}" if texts and only else ""
 
 
 def _questions(path: Path) -> Iterator[tuple[str, str, Question]]:
@@ -100,9 +133,9 @@ def _list_of(record: dict[str, Any], name: str, where: str) -> list[dict[str, An
 def _question(record: dict[str, Any], id_name: str, text_name: str, where: str) -> Question:
     name = str(field_of(record, id_name, where)).strip()  # the official script strips it too
     where = f"{where}, {name}"
-    if record.get("is_impossible"):
-        raise InputError(f"{where}: says is_impossible: questions without an answer are not read; take them out")
-    return name, text_of(record, text_name, where), _answers(record.get("answers"), where)
+    impossible = str(record.get("is_impossible", "")).lower() == "true"  # CJRC has it as text
+    fault = "is_impossible" if impossible else ""
+    return name, text_of(record, text_name, where), _answers(record.get("answers"), where), fault
 
 
 def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
