@@ -81,6 +81,12 @@ def test_annotations_that_replace_no_single_characters_are_left_out_and_counted(
         assert reason in caplog.text
 
 
+def test_a_file_in_which_no_sentence_fits_its_target_is_refused(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "train.txt", "怎么还款\t怎样把钱还上\t1\n借钱的人\t谁在借钱\t0\n")  # of a pair task
+    with pytest.raises(InputError, match=r"train\.txt:1: single characters cannot mend any of the 2 sentences"):
+        pairs(path)
+
+
 def warnings_of(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Catches what is said through transformers' logger, which does not reach the root's handlers."""
     import logging
@@ -204,6 +210,33 @@ def test_other_lines_are_texts_without_the_truth(tmp_path: Path) -> None:
 def test_files_of_something_else_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         list(read_corrections(write_file(tmp_path / "file.txt", content)))
+
+
+@pytest.mark.parametrize(
+    ("year", "training", "test"),
+    [
+        (
+            "13",
+            ("SampleSet/Bakeoff2013_SampleSet_WithError_1.txt", "SampleSet/Bakeoff2013_SampleSet_WithoutError_1.txt"),
+            "FinalTest/FinalTest_SubTask2.txt",
+        ),
+        ("14", ("Training/B1_training.sgml", "Training/C1_training.sgml"), "Test/CLP14_CSC_TestInput.txt"),
+        (
+            "15",
+            ("Training/SIGHAN15_CSC_A2_Training.sgml", "Training/SIGHAN15_CSC_B2_Training.sgml"),
+            "Test/SIGHAN15_CSC_TestInput.txt",
+        ),
+    ],
+)
+def test_the_official_archives_are_read_as_they_unpack(
+    tmp_path: Path, year: str, training: Sequence[str], test: str
+) -> None:
+    for name in (*training, test, "Dryrun/SIGHAN15_CSC_DryInput.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_file(tmp_path / name, "")
+    task = get_task(f"sighan{year}")
+    assert find_split(task, tmp_path, "train") == [tmp_path / name for name in training]
+    assert find_split(task, tmp_path, "test") == [tmp_path / test]
 
 
 def test_submissions_are_lines_of_the_official_tool(tmp_path: Path) -> None:

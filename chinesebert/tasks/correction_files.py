@@ -67,7 +67,7 @@ def read_corrections(path: Path) -> Iterator[CorrectionExample]:
     """The sentences of a file in any of the forms above.
 
     Raises:
-        InputError: the file has none of these forms, or does not fit the one with the truth.
+        InputError: the file has none of these forms, or does not fit the one with the truth, or no sentence is left.
     """
     left_out: list[Sentence] = []
     total = 0
@@ -81,6 +81,11 @@ def read_corrections(path: Path) -> Iterator[CorrectionExample]:
         yield CorrectionExample(sentence.id, sentence.text, sentence.target, where=sentence.where)
     if left_out:
         first = left_out[0]
+        if len(left_out) == total:
+            raise InputError(
+                f"{first.where}: single characters cannot mend any of the {total} sentences (here {first.fault}); "
+                "is this a file of this task?"
+            )
         logger.warning(
             f"{path}: {len(left_out)} of {total} sentences are left out: single characters cannot mend them "
             f"(the first: {first.where}, {first.fault})"

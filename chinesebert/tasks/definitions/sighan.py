@@ -7,20 +7,21 @@ from chinesebert.tasks.examples import CorrectionExample
 from chinesebert.tasks.metrics.correction import correction_scores, edits
 from chinesebert.tasks.task import Defaults, Files, Submission, Task
 
-# The official training files (traditional characters) and test sentences of each year.
+# The official training files (traditional characters) and test sentences of each year; they are in the folders of the
+# archive that it is published as (`Training`, `Test`, `SampleSet`, `FinalTest`), or in one.
 _OFFICIAL: dict[str, tuple[tuple[Files, ...], str]] = {
-    "13": ((("*SampleSet_WithError*.txt", "*SampleSet_WithoutError*.txt"),), "*FinalTest_SubTask2.txt"),
+    "13": ((("**/*SampleSet_WithError*.txt", "**/*SampleSet_WithoutError*.txt"),), "**/*FinalTest_SubTask2.txt"),
     "14": (
-        (("*B1_training.sgml", "*C1_training.sgml"), "*B1_training.sgml", "*C1_training.sgml"),
-        "*CLP14_CSC_TestInput.txt",
+        (("**/*B1_training.sgml", "**/*C1_training.sgml"), "**/*B1_training.sgml", "**/*C1_training.sgml"),
+        "**/*CLP14_CSC_TestInput.txt",
     ),
     "15": (
         (
-            ("*SIGHAN15_CSC_A2_Training.sgml", "*SIGHAN15_CSC_B2_Training.sgml"),
-            "*SIGHAN15_CSC_A2_Training.sgml",
-            "*SIGHAN15_CSC_B2_Training.sgml",
+            ("**/*SIGHAN15_CSC_A2_Training.sgml", "**/*SIGHAN15_CSC_B2_Training.sgml"),
+            "**/*SIGHAN15_CSC_A2_Training.sgml",
+            "**/*SIGHAN15_CSC_B2_Training.sgml",
         ),
-        "*SIGHAN15_CSC_TestInput.txt",
+        "**/*SIGHAN15_CSC_TestInput.txt",
     ),
 }
 
