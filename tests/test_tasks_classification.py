@@ -188,6 +188,13 @@ def test_the_first_line_of_articles_is_an_example(tmp_path: Path) -> None:
             [{"sentence": "一", "label": "103"}, {"sentence": "二", "label": "105"}],
             r"dev.json:2: the label '105'",
         ),
+        (
+            "iflytek",
+            "dev.json",
+            [{"sentence": "一", "label": "103", "label_desc": "news_sports", "keywords": ""}],
+            "dev.json:1: has `label_desc`, as files of tnews",
+        ),
+        ("iflytek", "test.json", [{"id": 0, "sentence": "一", "keywords": ""}], "has `keywords`, as files of tnews"),
         ("tnews", "dev.json", [{"sentence1": "一", "sentence2": "二", "label": "1"}], "dev.json:1: has no sentence "),
         ("csl", "dev.json", [{"sentence1": "一", "sentence2": "二", "label": "1"}], "dev.json:1: has no `keyword`"),
         ("csl", "dev.json", [{"abst": "一", "keyword": [1], "label": "1"}], "dev.json:1: `keyword` is .*not a list"),
@@ -208,6 +215,28 @@ def test_another_benchmark_s_files_are_refused_with_their_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         read(task, written(tmp_path / name, rows))
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("lcqmc", ("LCQMC.train.data", "LCQMC.valid.data", "LCQMC.test.data")),
+        ("atec", ("ATEC.train.data", "ATEC.valid.data", "ATEC.test.data")),
+        ("paws_x", ("PAWSX.train.data", "PAWSX.valid.data", "PAWSX.test.data")),
+        ("bq", ("BQ.train.data", "BQ.valid.data", "BQ.test.data")),
+        (
+            "xnli",
+            ("XNLI-MT-1.0/multinli/multinli.train.zh.tsv", "XNLI-1.0/xnli.dev.tsv", "XNLI-1.0/xnli.test.tsv"),
+        ),
+    ],
+)
+def test_files_are_found_as_others_pass_them_on_and_archives_unpack(
+    tmp_path: Path, task: str, names: tuple[str, ...]
+) -> None:
+    for split, name in zip(("train", "dev", "test"), names, strict=True):
+        assert find_split(get_task(task), tmp_path, split) == []
+        path = written(tmp_path / name, ["一\t二\t1"])
+        assert find_split(get_task(task), tmp_path, split) == [path]
 
 
 @pytest.mark.parametrize(

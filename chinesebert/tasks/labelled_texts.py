@@ -44,6 +44,7 @@ class LabelledTexts:
         labels: all labels, where they are known: by them the column of labels is found.
         renamed: other spellings of labels.
         dropped: records with these labels are left out ("-": the annotators did not agree).
+        foreign: fields that files of another task have, which would pass for this one's, with its name.
         only: values that records must have in fields that a file has beside text and label.
         layouts: columns of tables without a line of names, instead of the usual ones.
         columns: what the user says about fields or columns, instead of the known names.
@@ -55,6 +56,7 @@ class LabelledTexts:
     labels: tuple[str, ...] | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, str] = field(default_factory=dict)
     layouts: tuple[str, ...] = ()
     columns: Columns | None = None
@@ -100,8 +102,13 @@ class LabelledTexts:
         """The columns by their names.
 
         Raises:
-            InputError: the texts are not among them.
+            InputError: the texts are not among them, or a field of another task is.
         """
+        for name in names:
+            if name in self.foreign:
+                raise InputError(
+                    f"{where}: has `{name}`, as files of {self.foreign[name]}; is this a file of this task?"
+                )
         if self.columns is not None:
             return told_columns(self.columns, names, where, self.texts)
         columns = named_columns(names, self.texts)

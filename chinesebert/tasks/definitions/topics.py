@@ -19,7 +19,8 @@ TASKS = [
     clue.task(
         "iflytek",
         "descriptions of apps, 119 classes",
-        LabelledTexts(1, IFLYTEK),
+        # All labels of TNEWS are among these.
+        LabelledTexts(1, IFLYTEK, foreign={"label_desc": "tnews", "keywords": "tnews"}),
         Defaults("CLUE's own script"),
         submissions=clue.submissions("iflytek_predict.json", few="iflytekf_predict.json"),
     ),
