@@ -107,6 +107,11 @@ def test_ids_are_those_of_the_file(tmp_path: Path) -> None:
     assert [example.id for example in PAIR(path)] == [7, 5, 11]
 
 
+def test_the_question_of_several_pairs_is_not_their_id(tmp_path: Path) -> None:
+    rows = ["qid\ttext_a\ttext_b\tlabel", "7\t谁\t他\t1", "7\t谁\t你\t0", "8\t哪\t这\t1"]
+    assert [example.id for example in PAIR(written(tmp_path / "a.tsv", rows))] == [0, 1, 2]
+
+
 def test_records_are_numbered_over_the_file_also_where_some_are_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tsv", ["一\t二\t-", "三\t四\t1"])
     examples = list(LabelledTexts(2, YES_NO, dropped=("-",))(path))

@@ -71,7 +71,7 @@ def named_columns(names: Sequence[str], texts: int) -> Columns | None:
     chosen = next((choice for choice in choices if all(name in given for name in choice)), None)
     if chosen is None:
         return None
-    return Columns(tuple(given[name] for name in chosen), _first_of(LABEL_NAMES, names), _first_of(ID_NAMES, names))
+    return Columns(tuple(given[name] for name in chosen), _first_of(LABEL_NAMES, names), _id_among(names, texts))
 
 
 def told_columns(told: Columns, names: Sequence[str], where: str, texts: int) -> Columns:
@@ -93,8 +93,13 @@ def told_columns(told: Columns, names: Sequence[str], where: str, texts: int) ->
         if name not in places:
             raise InputError(f"{where}: has no column {name} for text; it has {', '.join(names)}")
     label = places.get(told.label) if told.label else _first_of(LABEL_NAMES, names)
-    id_ = places.get(told.id) if told.id else _first_of(ID_NAMES, names)
+    id_ = places.get(told.id) if told.id else _id_among(names, texts)
     return Columns(tuple(places[name] for name in wanted), label, id_)
+
+
+def _id_among(names: Sequence[str], texts: int) -> str | None:
+    """The column of ids; ``qid`` is none in pairs: in NLPCC-DBQA it is that of a question with several answers."""
+    return _first_of([name for name in ID_NAMES if texts == 1 or name != "qid"], names)
 
 
 def _first_of(known: Sequence[str], names: Sequence[str]) -> str | None:
