@@ -31,6 +31,11 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
         read_split(task, [tmp_path / "x.json"])
 
 
+def test_names_that_differ_in_their_endings_are_named_as_one(tmp_path: Path) -> None:
+    message = str(missing_split(get_task("lcqmc"), tmp_path, "dev"))
+    assert "(dev.tsv/.txt/.csv/.json/.jsonl or lcqmc_dev.tsv/.txt/.csv/.json/.jsonl or " in message
+
+
 def test_files_that_number_from_0_are_numbered_through(tmp_path: Path) -> None:
     files = [written(tmp_path / "a.json", None, None), written(tmp_path / "b.json", None, None)]
     assert [example.id for example in read_split(get_task("afqmc"), files, ids_count=True)] == [0, 1, 2, 3]

@@ -421,6 +421,11 @@ def test_addresses_are_read_and_submitted_with_their_tags(tmp_path: Path) -> Non
     assert read("ccks2021_address", train)[0].spans == found[0]
 
 
+def test_a_line_of_names_above_addresses_is_no_address(tmp_path: Path) -> None:
+    path = write(tmp_path / "final_test.txt", "id\x01text\n1\x01杭州市\n")
+    assert [(example.id, example.text) for example in read("ccks2021_address", path)] == [("1", "杭州市")]
+
+
 def test_a_line_of_addresses_without_an_id_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t.txt:2: has no \\x01 between id and text"):
         read("ccks2021_address", write(tmp_path / "t.txt", "1\x01上海\n北京\n"))

@@ -1,6 +1,7 @@
 """Finds the file of a split in a folder, reads its examples, and checks what holds for all tasks."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,21 @@ def find_split(task: Task, data_dir: Path, split: str) -> list[Path]:
 
 def missing_split(task: Task, data_dir: Path, split: str) -> InputError:
     """What to say when a split is needed and ``data_dir`` has no file of it."""
-    names = ["+".join((files,) if isinstance(files, str) else files) for files in task.files.get(split, ())]
+    names = _in_short(["+".join((files,) if isinstance(files, str) else files) for files in task.files.get(split, ())])
     there = sorted(path.name for path in data_dir.iterdir() if not path.name.startswith("."))[:12]
     return InputError(
         f"{data_dir}: has no {split} file of {task.name} ({' or '.join(names) or 'none is published'}); "
         f"it has {', '.join(there) or 'nothing'}. Name one with --{split}_file FILE"
     )
+
+
+def _in_short(names: Sequence[str]) -> list[str]:
+    """Names of files, those that differ in their endings as one: ``train.tsv/.txt/.json``."""
+    short = []
+    for _, alike in itertools.groupby(names, key=lambda name: name.rpartition(".")[0] or name):
+        first, *others = alike
+        short.append("/".join([first, *(f".{name.rpartition('.')[2]}" for name in others)]))
+    return short
 
 
 def read_split(task: Task, files: Sequence[Path], ids_count: bool = False) -> list[Any]:

@@ -18,9 +18,9 @@ def read(path: Path) -> Iterator[SpanExample]:
         yield from read_conll(path)
         return
     for where, line in read_lines(path):
-        if not line.strip():
-            continue
         cells = line.split(_SEPARATOR)
+        if not line.strip() or cells[:2] == ["id", "text"]:  # a line of names, where somebody put one
+            continue
         if len(cells) < 2:
             raise InputError(f"{where}: has no \\x01 between id and text: {line[:60]!r}")
         yield SpanExample(cells[0], cells[1], where=where)

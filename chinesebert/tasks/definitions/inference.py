@@ -43,9 +43,10 @@ TASKS = [
             num_train_epochs=5,
         ),
         files={
-            "train": (*table_names("xnli_train", "train"), "multinli.train.zh.tsv"),
-            "dev": (*table_names("xnli_dev", "dev"), "xnli.dev.zh.tsv", "xnli.dev.tsv", "xnli.dev.jsonl"),
-            "test": (*table_names("xnli_test", "test"), "xnli.test.zh.tsv", "xnli.test.tsv", "xnli.test.jsonl"),
+            # Two archives: XNLI-MT-1.0 with the training texts, XNLI-1.0 with the others.
+            "train": (*table_names("xnli_train", "train"), "**/multinli.train.zh.tsv"),
+            "dev": (*table_names("xnli_dev", "dev"), "xnli.dev.zh.tsv", "**/xnli.dev.tsv", "**/xnli.dev.jsonl"),
+            "test": (*table_names("xnli_test", "test"), "xnli.test.zh.tsv", "**/xnli.test.tsv", "**/xnli.test.jsonl"),
         },
         source="https://github.com/facebookresearch/XNLI",
         folders=("xnli_zh",),

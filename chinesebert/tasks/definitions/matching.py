@@ -1,5 +1,6 @@
 """Do two texts mean the same: AFQMC (CLUE), BUSTM (FewCLUE), LCQMC, BQ, CCKS 2018, ATEC, PAWS-X. 1 is yes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from chinesebert.tasks import clue
@@ -21,10 +22,19 @@ _BQ = Defaults(
 
 
 def _named(*prefixes: str) -> dict[str, tuple[str, ...]]:
-    """The usual names, and those with the name of the set before them."""
+    """The usual names, those with the name of the set before them, and those of text2vec (``LCQMC.valid.data``)."""
     return {
-        split: (*table_names(split), *table_names(*(f"{prefix}_{split}" for prefix in prefixes))) for split in SPLITS
+        split: (
+            *table_names(split),
+            *table_names(*(f"{prefix}_{split}" for prefix in prefixes)),
+            *_of_text2vec(split, prefixes),
+        )
+        for split in SPLITS
     }
+
+
+def _of_text2vec(split: str, prefixes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{'valid' if split == 'dev' else split}.data" for prefix in prefixes)
 
 
 TASKS = [
@@ -73,7 +83,13 @@ TASKS = [
         LabelledTexts(2, LABELS, layouts=("id first second label", "first second label", "id first second")),
         Defaults("none published; as AFQMC, which was made from it"),
         files=tables(
-            train=(("atec_nlp_sim_train.csv", "atec_nlp_sim_train_add.csv"), "atec_nlp_sim_train*.csv"),
+            train=(
+                ("atec_nlp_sim_train.csv", "atec_nlp_sim_train_add.csv"),
+                "atec_nlp_sim_train*.csv",
+                *_of_text2vec("train", ("ATEC",)),
+            ),
+            dev=_of_text2vec("dev", ("ATEC",)),
+            test=_of_text2vec("test", ("ATEC",)),
         ),
         metric="f1",
         source="https://dc.cloud.alipay.com/index#/topic/ranking?id=8",
@@ -83,7 +99,11 @@ TASKS = [
         "two sentences of the same words (PAWS-X, Chinese part)",
         READ,
         Defaults("none published for Chinese BERTs; as AFQMC"),
-        files=tables(train=("translated_train.tsv",), dev=("dev_2k.tsv",), test=("test_2k.tsv",)),
+        files=tables(
+            train=("translated_train.tsv", *_of_text2vec("train", ("PAWSX",))),
+            dev=("dev_2k.tsv", *_of_text2vec("dev", ("PAWSX",))),
+            test=("test_2k.tsv", *_of_text2vec("test", ("PAWSX",))),
+        ),
         source="https://github.com/google-research-datasets/paws/tree/master/pawsx",
         folders=("pawsx", "paws_x_zh", "pawsx_zh"),
     ),
