@@ -234,6 +234,13 @@ def test_records_of_ccks_and_their_relatives_are_read(tmp_path: Path) -> None:
     assert next(read_span_records(array)).spans == spans((0, 2, "PER"))
 
 
+@pytest.mark.parametrize("field", ["label", "labels", "entities"])
+def test_spans_may_be_triples_as_doccano_writes_them(field: str, tmp_path: Path) -> None:
+    records = [{"id": 7, "text": TEXT, field: [[0, 2, "PER"], [3, 5, "LOC"]]}, {"id": 8, "text": TEXT, field: []}]
+    path = write_records(tmp_path / "admin.jsonl", records)
+    assert [(example.id, example.spans) for example in read_span_records(path)] == [(7, FOUND), (8, ())]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -252,7 +259,7 @@ def test_the_form_of_a_file_is_seen_from_what_it_holds(content: str, tmp_path: P
 
 
 def test_a_record_with_spans_of_another_form_is_refused(tmp_path: Path) -> None:
-    path = write_records(tmp_path / "x.json", [{"text": TEXT, "entities": [[0, 2, "PER"]]}])
+    path = write_records(tmp_path / "x.json", [{"text": TEXT, "entities": [[0, 2]]}])
     with pytest.raises(InputError, match=r"x.json:1: its spans are no list of objects"):
         list(read_span_records(path))
 

@@ -12,6 +12,7 @@ from chinesebert.tasks.files import field_of, id_of, read_records, text_of
 # What publishers call the same field, the CCKS tasks' names first.
 TEXTS = ("originalText", "text", "content", "context", "sentence")
 LISTS = ("entities", "entity_list", "spans", "annotations")
+TRIPLES = ("label", "labels")
 STARTS = ("start_pos", "start", "start_idx", "start_offset")
 ENDS = ("end_pos", "end", "end_idx", "end_offset")
 LABELS = ("label_type", "label", "type", "entity_type", "category")
@@ -23,7 +24,8 @@ def read_span_records(
 ) -> Iterator[SpanExample]:
     """Records ``{text, entities: [{start, end, label}]}``, JSON lines or an array; numbered where they have no id.
 
-    Records ``{text, label: {type: {mention: [[start, end], …]}}}``, as CLUENER has them, are read too.
+    Records ``{text, label: {type: {mention: [[start, end], …]}}}``, as CLUENER has them, are read too, and
+    ``{text, label: [[start, end, label], …]}``, as doccano writes them.
 
     Args:
         path: the file.
@@ -35,7 +37,9 @@ def read_span_records(
     """
     for number, (where, record) in enumerate(read_records(path)):
         text = text_of(record, name_in(record, TEXTS), where)
-        given = record.get(name_in(record, LISTS))
+        given = record.get(name_in(record, (*LISTS, *TRIPLES)))
+        if isinstance(given, dict) or given == "":
+            given = None
         spans = None if given is None else _spans(text, given, where, inclusive, labels or {})
         if given is None and isinstance(record.get("label"), dict):
             spans = mention_spans(text, record["label"], where)
@@ -48,10 +52,12 @@ def name_in(record: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _spans(text: str, given: Any, where: str, inclusive: bool, labels: Mapping[str, str]) -> tuple[Span, ...]:
-    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
-        raise InputError(f"{where}: its spans are no list of objects with start, end and label")
+    objects = [_object(each) for each in given] if isinstance(given, list) else [None]
+    found = [each for each in objects if each is not None]
+    if len(found) < len(objects):
+        raise InputError(f"{where}: its spans are no list of objects with start, end and label, or of such triples")
     spans = []
-    for each in given:
+    for each in found:
         label = text_of(each, name_in(each, LABELS), where)
         mention = each.get(name_in(each, MENTIONS))
         spans.append(
@@ -66,6 +72,13 @@ def _spans(text: str, given: Any, where: str, inclusive: bool, labels: Mapping[s
             )
         )
     return tuple(sorted(set(spans)))
+
+
+def _object(each: Any) -> dict[str, Any] | None:
+    """A span as an object, published as one or as ``[start, end, label]``; None for anything else."""
+    if isinstance(each, list) and len(each) == 3:
+        return dict(zip((STARTS[0], ENDS[0], LABELS[0]), each, strict=True))
+    return each if isinstance(each, dict) else None
 
 
 def mention_spans(text: str, label: Any, where: str) -> tuple[Span, ...]:
