@@ -64,6 +64,7 @@ def test_a_hash_of_digits_only_stays_a_text(tmp_path: Path) -> None:
         ("ccks2020_fewshot_events", record(EVENTS | {"events": {}}), ":1: `events` is not a list of"),
         ("cluewsc2020", record(NOUN | {"target": SPANS | {"span1_text": ""}}), ":1: span1 is ''"),
         ("pku_cws", record(WITH_IDS["tnews"]), ":1: is a JSON record, not words with spaces"),
+        ("pku_cws", "怎么 还款\t如何还\t1\n谁\t哪\t0\n", ":1: is a row of a table, not words"),
         ("pku_cws", "王 B-PER\n芳 I-PER\n\n好 O\n", ":1: is a character with a tag, not words"),
     ],
 )

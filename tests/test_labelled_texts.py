@@ -140,6 +140,7 @@ def test_rows_of_other_languages_are_left_out(tmp_path: Path) -> None:
             "a.tsv:1: the label .*If it is a line of names, take it out",
         ),
         (PAIR, ["1\t一", "0\t二"], "a.tsv:1: has 2 columns"),
+        (SINGLE, ["一\t二\t1", "三\t四\t0"], "a.tsv:1: has 3 columns; is this a file of this task"),  # pairs
         (SINGLE, ["1\t一", "0"], "a.tsv:2: has 1 columns, and the first line 2"),
         (PAIR, ["体育\t一\t二", "体育\t三\t四"], "a.tsv:1: has 3 columns, none of which holds the labels 0, 1"),
         (SINGLE, ["体育\t一", "体育\t二"], "a.tsv:1: has 2 columns, none of which holds the labels"),

@@ -194,6 +194,12 @@ def test_the_first_line_of_articles_is_an_example(tmp_path: Path) -> None:
             [{"sentence": "一", "label": "103", "label_desc": "news_sports", "keywords": ""}],
             "dev.json:1: has `label_desc`, as files of tnews",
         ),
+        (
+            "thucnews",
+            "dev.json",
+            [{"sentence": "一", "label": "103"}],
+            "dev.json:1: the label '103' is none of thucnews's",
+        ),
         ("iflytek", "test.json", [{"id": 0, "sentence": "一", "keywords": ""}], "has `keywords`, as files of tnews"),
         ("tnews", "dev.json", [{"sentence1": "一", "sentence2": "二", "label": "1"}], "dev.json:1: has no sentence "),
         ("csl", "dev.json", [{"sentence1": "一", "sentence2": "二", "label": "1"}], "dev.json:1: has no `keyword`"),

@@ -23,7 +23,7 @@ def read_segmented(path: Path) -> Iterator[SpanExample]:
     A file in which no line has white space within it is text that nobody segmented: it has no words.
 
     Raises:
-        InputError: the file holds JSON records, or a character and a tag a line.
+        InputError: the file holds JSON records, a character and a tag a line, or the rows of a table.
     """
     lines = list(read_lines(path))
     filled = [(where, line) for where, line in lines if line.strip()]
@@ -31,6 +31,9 @@ def read_segmented(path: Path) -> Iterator[SpanExample]:
         if filled and all(form.match(line) for _, line in filled):
             where, line = filled[0]
             raise InputError(f"{where}: is {what}, not words with spaces between them: {shortened(line)}")
+    if len({line.count("\t") for _, line in filled}) == 1 and "\t" in filled[0][1]:
+        where, line = filled[0]
+        raise InputError(f"{where}: is a row of a table, not words with spaces between them: {shortened(line)}")
     segmented = any(len(line.split()) > 1 for _, line in lines)
     for number, (where, line) in enumerate(lines):
         words = line.split()  # U+3000, which separates words in the files of Academia Sinica, too

@@ -123,7 +123,8 @@ def sniffed_columns(
         InputError: the file has none of the layouts.
     """
     where, cells = rows[0]
-    possible = [layout.split() for layout in layouts if len(layout.split()) == len(cells)]
+    split = [layout.split() for layout in layouts]
+    possible = [layout for layout in split if len(layout) == len(cells) and _ids_fit(rows, layout)]
     # Without the first row, too: it may be a line of names.
     shares = [
         (max(_share(part, layout.index("label"), is_label) for part in (rows, rows[1:] or rows)), layout)
@@ -184,5 +185,17 @@ def _may_lack_labels(rows: Sequence[Row], layout: Sequence[str], is_label: Calla
     return all(map(_are_ids, ids)) and not any(all(cell and is_label(cell) for cell in column) for column in texts)
 
 
+def _ids_fit(rows: Sequence[Row], layout: Sequence[str]) -> bool:
+    """Whether what is in the column of ids may be ids, and is no Chinese text; the first row may be a line of names."""
+    if "id" not in layout:
+        return True
+    column = layout.index("id")
+    return all(_is_id(cells[column]) for _, cells in rows[1:] or rows if len(cells) > column)
+
+
 def _are_ids(cells: Sequence[str]) -> bool:
-    return len(set(cells)) == len(cells) and all(cell.isascii() and " " not in cell.strip() for cell in cells)
+    return len(set(cells)) == len(cells) and all(map(_is_id, cells))
+
+
+def _is_id(cell: str) -> bool:
+    return cell.isascii() and " " not in cell.strip()
