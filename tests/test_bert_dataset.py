@@ -1,6 +1,7 @@
 """``BertDataset``: the original's use, tasks and examples of one's own, batches, and the cache of its tokenization."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from chinesebert.tasks.examples import (
     SpanExample,
     TextExample,
 )
-from chinesebert.tasks.kinds import Encoded, Lengths
+from chinesebert.tasks.kinds import KINDS, Encoded, Lengths
 from chinesebert.tasks.kinds.classification import Classification
 from chinesebert.tasks.kinds.correction import Correction
 from chinesebert.tasks.own_examples import as_examples
@@ -206,6 +207,22 @@ def test_strings_tuples_and_dictionaries_become_examples(given: Any, example: An
 def test_what_is_no_example_is_refused_by_number(given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_examples(["很好", given], TextExample)
+
+
+def test_a_warning_names_labels_that_training_did_not_have(
+    tokenizer: ChineseBertTokenizer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("chinesebert"), "propagate", True)
+    known = SpanExample(0, "张三在北京", (Span(0, 2, "PER"),), where="dev.txt:1")
+    other = SpanExample(1, "李四来了", (Span(0, 2, "NR"),), where="dev.txt:7")
+    for kind in ("tagging", "pointers"):
+        caplog.clear()
+        BertDataset(tokenizer, [known, other], KINDS[kind](["LOC", "PER"]), cache=False)
+        [told] = caplog.messages
+        assert told.startswith("dev.txt:7: the label 'NR' is none of the training data's (LOC, PER)")
+        caplog.clear()
+        BertDataset(tokenizer, [known], KINDS[kind](["LOC", "PER"]), cache=False)
+        assert not caplog.messages
 
 
 def test_an_unknown_kind_is_refused(tokenizer: ChineseBertTokenizer) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset
+from transformers.utils import logging
 
 from chinesebert.errors import InputError
 from chinesebert.tasks.cache import cache_folder, cached, fingerprint
@@ -20,7 +21,10 @@ from chinesebert.tasks.kinds import KINDS, Encoded, Kind, Lengths
 from chinesebert.tasks.own_examples import as_examples
 from chinesebert.tasks.registry import get_task
 from chinesebert.tasks.splits import find_split, labels_in, missing_split, read_split
+from chinesebert.tasks.text_columns import some
 from chinesebert.tokenization_chinesebert import ChineseBertTokenizer
+
+logger = logging.get_logger(__name__)
 
 
 class BertDataset(Dataset):
@@ -70,6 +74,7 @@ class BertDataset(Dataset):
         self.examples = as_examples(examples, _kind_class(kind).example)
         self.kind = kind if isinstance(kind, Kind) else _learned(kind, self.examples, labels)
         self.encoded = self._encode(lengths or Lengths(), cache, cache_dir)
+        _tell_unknown(self.examples, self.kind)
 
     def _encode(self, lengths: Lengths, cache: bool, cache_dir: str | Path | None) -> Encoded:
         if not self.examples:
@@ -187,6 +192,18 @@ def require_labels(examples: Sequence[Any], kind: Kind, what: str) -> None:
     for example in examples:
         if kind.truth(example) is None:
             raise InputError(f"{example.where}: has no label, which {what} needs")
+
+
+def _tell_unknown(examples: Sequence[Any], kind: Kind) -> None:
+    """Warns of labels that the kind does not have, where it does not refuse them: another release may name them so."""
+    unknown = [label for label in labels_of(examples) if label not in kind.labels] if kind.has_labels else []
+    if not unknown:
+        return
+    where = next(example.where for example in examples if unknown[0] in labels_in(example))
+    logger.warning(
+        f"{where}: the label {unknown[0]!r} is none of the training data's ({some(kind.labels)}); it is never "
+        f"predicted, and counts as missed (such labels in the file: {some(unknown)})"
+    )
 
 
 def _kind_class(kind: Kind | str) -> type[Kind]:
