@@ -54,7 +54,7 @@ class Experiment:
 EXPERIMENTS = (
     Experiment("afqmc", "clue", "afqmc", f"--train_file {{}}/dev.json {_ONE_SPLIT}"),
     Experiment("bustm", "clue", "bustm", "--train_file {}/oppo_dev.tsv"),
-    Experiment("c3", "clue", "c3", "--max_seq_length 192 --max_train_samples 800 --max_eval_samples 500"),
+    Experiment("c3", "clue", "c3", "--max_seq_length 192 --max_train_samples 500 --max_eval_samples 500"),
     Experiment("chid", "clue", "chid", "--num_train_epochs 10 --max_eval_samples 500"),
     Experiment("cluener", "clue", "cluener"),
     Experiment("cluewsc2020", "clue", "cluewsc", f"{_FEW} --num_train_epochs 10"),
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=DIR", help="NAME=random:DIR draws weights")
     parser.add_argument("--tasks", nargs="+", default=[], help="only these")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores")
-    parser.add_argument("--flags", default="", help="for all runs, on top of theirs: --flags=\"--bf16\"")
+    parser.add_argument("--flags", default="", help='for all runs, on top of theirs: --flags="--bf16"')
     return parser
 
 
