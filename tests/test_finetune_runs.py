@@ -260,6 +260,15 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
+def test_a_checkpoint_of_unknown_settings_is_not_gone_on_from(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = flags(model, data / "tnews", tmp_path, "--num_train_epochs", "6")
+    assert main_with_signal(argv, signal.SIGTERM) == 143
+    (tmp_path / "settings.json").unlink()
+    assert "interrupted run with settings unknown (no settings.json); give another" in refused(capsys, *argv)
+
+
 def test_a_checkpoint_that_is_not_there_is_refused(
     model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

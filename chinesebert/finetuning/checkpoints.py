@@ -33,7 +33,8 @@ def checkpoint_to_resume(args: FinetuningArguments, output_dir: Path, settings: 
     found = [path for path in list_checkpoints(output_dir) if _is_complete(path)]
     if not found:
         return None
-    changed = differences(*(_trained(item) for item in (read_settings(output_dir) or {}, settings)))
+    before = read_settings(output_dir)
+    changed = differences(_trained(before), _trained(settings)) if before else f"settings unknown (no {SETTINGS_FILE})"
     if changed:
         raise InputError(
             f"{output_dir}: holds the checkpoint of an interrupted run with {changed}; give another --output_dir, or "
