@@ -1,6 +1,7 @@
 """What a run shows while it goes on."""
 
 import os
+import sys
 from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,6 +17,8 @@ class PretrainingProgress(ProgressCallback):
         """Starts the bar where the run stands."""
         super().on_train_begin(args, state, control, **kwargs)
         if self.training_bar is not None:
+            if not sys.stderr.isatty():
+                self.training_bar.mininterval = 60.0  # in a file, every redrawing stays
             self.training_bar.update(state.global_step)
         self.current_step = state.global_step
 
