@@ -1,69 +1,12 @@
-"""What a fine-tuning run shows while it trains: a bar on a terminal, and a readable line at each log."""
-
-from typing import Any
-
-from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+"""The lines that a fine-tuning run shows while it trains."""
 
 from chinesebert.finetuning.process import say
+from chinesebert.training.progress import LineProgress
 
 
-class FinetuningProgress(ProgressCallback):
-    """transformers' progress bars with lines instead of dictionaries; without the bars where they are disabled."""
-
-    def __init__(self, bars: bool) -> None:
-        super().__init__()
-        self._bars = bars
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Starts the bar where the run stands."""
-        if self._bars:
-            super().on_train_begin(args, state, control, **kwargs)
-            if self.training_bar is not None:
-                self.training_bar.update(state.global_step)
-        self.current_step = state.global_step
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Moves the bar on."""
-        if self._bars:
-            super().on_step_end(args, state, control, **kwargs)
-
-    def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Moves the bar of an evaluation on."""
-        if self._bars:
-            super().on_prediction_step(args, state, control, eval_dataloader=eval_dataloader, **kwargs)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Closes the bar."""
-        if self._bars:
-            super().on_train_end(args, state, control, **kwargs)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Writes the line, above the bar where there is one."""
-        line = log_line(state.global_step, state.max_steps, logs or {})
-        if not (line and state.is_world_process_zero):
-            return
-        if self.training_bar is not None:
-            self.training_bar.write(line)
-        else:
-            say(line)
+def finetuning_progress(bars: bool) -> LineProgress:
+    """A line at each log, and bars where they are wanted."""
+    return LineProgress(bars, lambda state, logs: log_line(state.global_step, state.max_steps, logs), say)
 
 
 def log_line(step: int, steps: int, logs: dict[str, float]) -> str:

@@ -16,7 +16,7 @@ from chinesebert.finetuning.data import Splits, labels_for, read_splits
 from chinesebert.finetuning.interrupts import StopBetweenSteps
 from chinesebert.finetuning.model_card import write_finetuned_card
 from chinesebert.finetuning.process import say
-from chinesebert.finetuning.progress import FinetuningProgress
+from chinesebert.finetuning.progress import finetuning_progress
 from chinesebert.finetuning.record import (
     METRICS_FILE,
     SETTINGS_FILE,
@@ -161,7 +161,7 @@ def _trainer(task: Task, args: FinetuningArguments, prepared: Prepared) -> Finet
     )
     for theirs in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(theirs)
-    trainer.add_callback(FinetuningProgress(bars=not args.disable_tqdm))
+    trainer.add_callback(finetuning_progress(bars=not args.disable_tqdm))
     return trainer
 
 

@@ -1,42 +1,23 @@
 """What a run shows while it goes on."""
 
+import functools
 import os
 import sys
 from typing import Any
 
-from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
+from chinesebert.training.progress import LineProgress
 
-class PretrainingProgress(ProgressCallback):
-    """The progress bar of transformers, with one readable line at each log instead of a dictionary."""
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Starts the bar where the run stands."""
-        super().on_train_begin(args, state, control, **kwargs)
-        if self.training_bar is not None:
-            if not sys.stderr.isatty():
-                self.training_bar.mininterval = 60.0  # in a file, every redrawing stays
-            self.training_bar.update(state.global_step)
-        self.current_step = state.global_step
-
-    def on_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to close: evaluation has no bar of its own."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Writes the line above the bar."""
-        line = _line(state.global_step, logs or {})
-        if state.is_world_process_zero and self.training_bar is not None and line:
-            self.training_bar.write(line)
+def pretraining_progress(bars: bool) -> LineProgress:
+    """A line at each log, and a bar where it is wanted and somebody sees it move."""
+    return LineProgress(
+        bars and sys.stderr.isatty(),
+        lambda state, logs: _line(state.global_step, logs),
+        functools.partial(print, flush=True),
+    )
 
 
 class TensorBoard(TensorBoardCallback):

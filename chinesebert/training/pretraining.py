@@ -31,7 +31,7 @@ from chinesebert.training.announcements import (
 )
 from chinesebert.training.arguments import PretrainingArguments
 from chinesebert.training.batches import RankBatches, build_loader, collate_for, read_batches
-from chinesebert.training.callbacks import PretrainingProgress, TensorBoard
+from chinesebert.training.callbacks import TensorBoard, pretraining_progress
 from chinesebert.training.checkpoints import (
     Facts,
     Progress,
@@ -435,7 +435,7 @@ def _hf_writer(
 
 
 def build_callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
-    """What listens to a run: the logging back-ends of ``report_to``, and the progress bar.
+    """What listens to a run: the logging back-ends of ``report_to``, and what is shown.
 
     Raises:
         InputError: a back-end cannot be used: its package is not installed, most likely.
@@ -449,4 +449,4 @@ def build_callbacks(args: PretrainingArguments) -> list[TrainerCallback]:
                 f"report_to: {make.__name__} cannot be used ({' '.join(str(error).split())}); install what it needs, "
                 "or leave it out of report_to"
             ) from error
-    return callbacks if args.disable_tqdm else [*callbacks, PretrainingProgress()]
+    return [*callbacks, pretraining_progress(bars=not args.disable_tqdm)]
